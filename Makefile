@@ -1,0 +1,53 @@
+# Every target makes what it needs: on a machine with Python 3.11-3.13 and make, `make demo` and `make test` are enough.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint format bench docs clean
+
+help:             ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# The stamp is made anew when the declared dependencies change. The base install and the tools for developing come apart:
+# the demo needs only the first.
+$(VENV)/base: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing Freehold into $(VENV) (about a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/base
+	@echo "installing the tools for tests, lint and docs"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $@
+
+install: $(VENV)/base   ## make the environment .venv with the base install
+
+demo: $(VENV)/base      ## ingest the Meridian documents, measure, and ask three questions
+	@$(BIN)/freehold demo
+
+test: $(VENV)/dev       ## all tests that take minutes at most
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/dev  ## the long proofs: quality on real corpora
+	@$(BIN)/python -m pytest -q -m slow
+
+lint: $(VENV)/dev       ## ruff, mypy --strict and the floors
+	@$(BIN)/ruff format --check src tests bench tools
+	@$(BIN)/ruff check src tests bench tools
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/dev     ## format and sort imports
+	@$(BIN)/ruff format src tests bench tools
+	@$(BIN)/ruff check --fix src tests bench tools
+
+bench: $(VENV)/base     ## beside Haystack, LlamaIndex and txtai: DATA=folder of a BEIR set
+	@$(BIN)/python bench/peers/run.py $(if $(DATA),--data $(DATA))
+
+docs: $(VENV)/dev       ## build the documentation into site/
+	@$(BIN)/mkdocs build --strict --quiet
+
+clean:            ## remove what was built; houses and models stay
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache

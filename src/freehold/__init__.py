@@ -1,0 +1,3 @@
+"""Freehold: a retrieval-augmented generation platform that a regulated team owns outright."""
+
+__version__ = "0.1.0"

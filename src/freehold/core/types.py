@@ -1,0 +1,244 @@
+"""The nouns of the house: frozen values that every room may hold.
+
+Offsets are Python string offsets (code points), half-open, into ``Document.text``. Ids are random (see
+``freehold.core.ids``) and never reused, so that an erased record can never come back as somebody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Float32 = NDArray[np.float32]
+
+Mode = Literal["hybrid", "dense", "lexical"]
+Leg = Literal["dense", "lexical"]
+Filter = Mapping[str, str]
+"""Every key must be present in the chunk's filter fields with exactly this value. Empty means no restriction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a paginated format: its number, counted from 1 as a reader would, and its span in the text."""
+
+    number: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading line of the text. ``level`` is 1 for the outermost; ``text[start:end]`` is its wording."""
+
+    level: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedText:
+    """What a parser makes of one file. ``pages`` is empty for formats that have none, else it tiles the text in order."""
+
+    text: str
+    title: str = ""
+    media_type: str = "text/plain"
+    pages: tuple[Page, ...] = ()
+    headings: tuple[Heading, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A cleaned text with a name of its own. ``source`` is where it came from (a path, or the id of a corpus record)."""
+
+    id: str
+    source: str
+    title: str
+    text: str
+    language: str
+    """ISO 639-1, or ``und`` where no language could be told."""
+    media_type: str = "text/plain"
+    pages: tuple[Page, ...] = ()
+    headings: tuple[Heading, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A chunker's output: an exact slice of the text, and the headings above it, outermost first."""
+
+    start: int
+    end: int
+    heading_path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """An exact slice of a document: ``text == document.text[start:end]``. ``page`` is the page it begins on."""
+
+    id: str
+    document_id: str
+    ordinal: int
+    start: int
+    end: int
+    text: str
+    heading_path: tuple[str, ...] = ()
+    page: int | None = None
+
+    @property
+    def context(self) -> str:
+        """The headings above the chunk as one line: embedded and indexed with it, never part of it."""
+        return " > ".join(self.heading_path)
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights: ``indices`` are distinct unsigned 32-bit term ids in ascending order, ``values`` their weights."""
+
+    indices: Sequence[int]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCodes:
+    """Compact token vectors of one text for late interaction. Only the codec that wrote ``data`` can read it."""
+
+    data: bytes
+    count: int
+    """Number of token vectors in ``data``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One chunk as an index holds it: ids, vectors and filter fields, never text."""
+
+    chunk_id: str
+    document_id: str
+    dense: Float32
+    """float32 (dim,), unit L2 norm."""
+    sparse: SparseVector
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredId:
+    """A chunk id with one leg's score. Within a leg a higher score is better; scores of different legs do not compare."""
+
+    chunk_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question. ``text`` is checked and normalised before it is one (see ``freehold.journeys.ask``)."""
+
+    id: str
+    text: str
+    filter: Filter = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LegScore:
+    """Where a hit stood in one leg: rank counted from 1, and the leg's own score."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk found for a query. ``score`` only compares within one result list; ``unit`` names its scale."""
+
+    rank: int
+    chunk_id: str
+    document_id: str
+    source: str
+    title: str
+    page: int | None
+    start: int
+    end: int
+    text: str
+    score: float
+    unit: str
+    """``rrf``, ``dbsf``, ``weighted``, ``cosine``, ``bm25`` or one of them followed by ``+maxsim``."""
+    language: str = "und"
+    heading_path: tuple[str, ...] = ()
+    legs: Mapping[str, LegScore] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of a document offered to a generator: a hit, widened to its neighbouring text. ``text`` is exact."""
+
+    document_id: str
+    source: str
+    title: str
+    start: int
+    end: int
+    text: str
+    heading_path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """An exact span of a document that supports a sentence of an answer: ``quote == document.text[start:end]``."""
+
+    document_id: str
+    source: str
+    page: int | None
+    start: int
+    end: int
+    quote: str
+    marker: int
+    """The number by which the answer's text refers to it, counted from 1: ``[1]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How an answer came about. ``timings_ms`` is wall-clock time per stage."""
+
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    """Ids of the chunks that did not fit the generator's context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the house says. "Not in these documents" is an answer: ``abstained`` is true and there are no citations.
+
+    ``supported`` is true when every sentence of ``text`` is supported by a cited span (vacuously for an abstention).
+    """
+
+    text: str
+    citations: tuple[Citation, ...]
+    abstained: bool
+    supported: bool
+    trace: Trace = field(default_factory=Trace)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Which model, exactly. ``digest`` is the sha256 of the weights in use (or of the remote endpoint's description)."""
+
+    name: str
+    digest: str
+    dim: int
+    max_tokens: int
+    """The longest input in tokens, special tokens and prefix included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors of a batch of texts, in input order."""
+
+    vectors: Float32
+    """float32 (len(texts), dim), rows of unit L2 norm."""
+    tokens: tuple[Float32, ...] | None = None
+    """Per text float32 (tokens, dim), rows of unit L2 norm, special tokens left out; None where not asked for."""

@@ -1,0 +1,1 @@
+"""Floor 1: vector engines behind the VectorIndex port."""

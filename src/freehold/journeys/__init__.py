@@ -1,0 +1,1 @@
+"""Floor 2: the walks through the house as plain functions over ports."""

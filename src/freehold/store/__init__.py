@@ -1,0 +1,1 @@
+"""Floor 2: what keeps state: catalog, vault, blobs."""

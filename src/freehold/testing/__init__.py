@@ -1,0 +1,1 @@
+"""Conformance suites, shipped: subclass one to prove an engine of your own."""
