@@ -8,7 +8,7 @@ import uuid
 
 
 def new_id() -> str:
-    """A fresh random id (UUID version 4, canonical text). Random and never reused: ids carry no content and no order."""
+    """A fresh random id (UUID version 4, canonical text): never reused, without content or order."""
     return str(uuid.uuid4())
 
 

@@ -4,7 +4,7 @@ Common contract, unless a method says otherwise:
 
 - *Threads*: an engine may be called from one thread at a time. Who shares one across threads brings the lock.
 - *Ownership*: arguments are never mutated or kept; what is returned belongs to the caller.
-- *Order*: results are in the order of the inputs. Scored lists are sorted by score descending, equal scores by chunk id.
+- *Order*: results are in the order of the inputs. Scored lists are sorted by score descending, equal scores by id.
 - *Errors*: only errors from ``freehold.core.errors``; a text above ``info.max_tokens`` raises ContextOverflow and
   nothing is cut silently.
 """
@@ -38,9 +38,9 @@ class Embedder(Protocol):
     def info(self) -> ModelInfo: ...
 
     def offsets(self, text: str) -> Sequence[tuple[int, int]]:
-        """The model's own tokens of ``text`` as ascending half-open offsets into it; special tokens and prefix left out.
+        """The model's own tokens of ``text`` as ascending half-open offsets into it, without special tokens and prefix.
 
-        ``len(offsets(text))`` is the token count that budgets are in. Characters the tokenizer drops lie between spans.
+        ``len(offsets(text))`` is the count that budgets are in. Characters the tokenizer drops lie between spans.
         """
         ...
 

@@ -42,7 +42,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class ParsedText:
-    """What a parser makes of one file. ``pages`` is empty for formats that have none, else it tiles the text in order."""
+    """What a parser makes of one file. ``pages`` tiles the text in order; empty for formats without pages."""
 
     text: str
     title: str = ""
@@ -54,7 +54,7 @@ class ParsedText:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A cleaned text with a name of its own. ``source`` is where it came from (a path, or the id of a corpus record)."""
+    """A cleaned text with an id of its own. ``source`` is where it came from: a path, or the id of a corpus record."""
 
     id: str
     source: str
@@ -127,7 +127,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class ScoredId:
-    """A chunk id with one leg's score. Within a leg a higher score is better; scores of different legs do not compare."""
+    """A chunk id with one leg's score: within a leg higher is better, scores of different legs do not compare."""
 
     chunk_id: str
     score: float
@@ -225,7 +225,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which model, exactly. ``digest`` is the sha256 of the weights in use (or of the remote endpoint's description)."""
+    """Which model, exactly. ``digest``: sha256 of the weights in use, or of a remote endpoint's description."""
 
     name: str
     digest: str

@@ -1,0 +1,237 @@
+"""The command ``freehold``: verbs, their options, and what they print. No logic of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from freehold import __version__
+from freehold.cli import output
+from freehold.core.errors import FreeholdError, UsageError
+
+app = typer.Typer(
+    name="freehold",
+    help="Search and answer from your own documents, on your own machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # tracebacks with local variables would print people's words
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="Models as pinned blobs: list, pull, verify.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+ModeOption = Annotated[
+    Literal["hybrid", "dense", "lexical"] | None, typer.Option("--mode", help="Which legs to ask; default: settings.")
+]
+FilterOption = Annotated[
+    list[str] | None, typer.Option("--filter", metavar="KEY=VALUE", help="Only documents with this field; repeatable.")
+]
+FieldOption = Annotated[
+    list[str] | None,
+    typer.Option("--field", metavar="KEY=VALUE", help="Give the documents a field to filter by; repeatable."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _global(
+    context: typer.Context,
+    house: Annotated[Path, typer.Option("--house", envvar="FREEHOLD_HOUSE", help="Folder of the house.")] = Path(),
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        output.out.print(f"freehold {__version__}")
+        raise typer.Exit
+    context.obj = house
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it may exist and be empty.")],
+    name: Annotated[str, typer.Option(help="Name shown in reports; default: the folder's.")] = "",
+    languages: Annotated[str, typer.Option(help="Languages of the documents, comma-separated ISO 639-1 codes.")] = "en",
+    pull: Annotated[bool, typer.Option(help="Pull the house's embedding model when it is missing.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Make a house: a folder with its settings and stores."""
+    from freehold.house import House
+
+    values = {"house.name": name or folder.resolve().name, "house.languages": tuple(languages.split(","))}
+    with House.create(folder, values) as house:
+        model = house.settings.embedder_model
+    if pull:
+        _pull(model, to=None)
+    if as_json:
+        output.print_json({"house": str(folder.resolve()), "model": model})
+    else:
+        output.out.print(f"a house stands in [bold]{folder}[/], its embedder is {model}")
+        output.out.print(f"next: freehold --house {folder} ingest PATH...", soft_wrap=True)
+
+
+@app.command()
+def ingest(
+    context: typer.Context,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders.")] = None,
+    beir: Annotated[Path | None, typer.Option(help="A folder in the BEIR layout; record ids become sources.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Forget documents whose file under PATH is gone.")] = False,
+    field: FieldOption = None,
+    as_json: Json = False,
+) -> None:
+    """Read documents into the house: unchanged ones are skipped, changed ones replaced, bad ones quarantined."""
+    if bool(paths) == bool(beir):
+        raise UsageError(
+            "nothing to ingest" if not paths else "paths and --beir at once", hint="give PATH... or --beir"
+        )
+    fields = _pairs(field, "--field")
+    with _open(context) as house, output.progress_bars() as progress:
+        if beir:
+            report = house.ingest_beir(beir, fields=fields, progress=progress)
+        else:
+            report = house.ingest(paths or [], prune=prune, fields=fields, progress=progress)
+    if as_json:
+        output.print_json(output.ingest_json(report))
+    else:
+        output.print_ingest(report)
+
+
+@app.command()
+def search(
+    context: typer.Context,
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    k: Annotated[int, typer.Option("-k", "--top", min=1, max=1000, help="How many hits.")] = 10,
+    mode: ModeOption = None,
+    filter: FilterOption = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show rank and score in each leg.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find the passages that answer best."""
+    with _open(context) as house:
+        found = house.search(query, k=k, plan=house.plan(mode), filter=_pairs(filter, "--filter"))
+    if as_json:
+        output.print_json(output.found_json(found, explain=explain))
+    else:
+        output.print_found(found, explain=explain)
+
+
+@app.command()
+def ask(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(help="The question, in words.")],
+    mode: ModeOption = None,
+    filter: FilterOption = None,
+    as_json: Json = False,
+) -> None:
+    """Answer from the documents, with citations; or say that they do not hold the answer."""
+    with _open(context) as house, output.draft(quiet=as_json) as on_text:
+        answer = house.ask(question, plan=house.plan(mode), filter=_pairs(filter, "--filter"), on_text=on_text)
+    if as_json:
+        output.print_json(output.answer_json(answer))
+    else:
+        output.print_answer(answer)
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Show what the house holds, every setting and where it came from, and whether its models are sound."""
+    from freehold.models.pull import verify
+
+    with _open(context) as house:
+        stats, generation, settings = house.stats(), house.generation(), house.settings
+        behind = house.shelf.revision != (generation.revision if generation else 0)
+        kept_by = house.shelf.fact("embedder_name")
+    sound = "not a packaged model"
+    if settings.embedder.kind == "onnx":
+        try:
+            verify(settings.embedder_model)
+            sound = "weights match the manifest"
+        except FreeholdError as error:
+            sound = f"{error.message}: {error.hint}"
+    output.print_doctor(settings, stats, generation, behind=behind, made_by=kept_by, model_state=sound, as_json=as_json)
+
+
+@app.command()
+def demo(
+    keep: Annotated[Path | None, typer.Option(help="Make the demo house here and keep it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ingest the papers of a fictional insurer, measure the search on them, and ask three questions."""
+    from freehold.demo.walk import walk
+
+    with output.progress_bars() as progress:
+        output.print_demo(walk(keep, progress=progress), as_json=as_json)
+
+
+@models_app.command("list")
+def models_list(as_json: Json = False) -> None:
+    """The models of the manifest and which of them are here."""
+    from freehold.models.pull import available
+
+    output.print_models(available(), as_json=as_json)
+
+
+@models_app.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="A name of the manifest, or hf:NAME@REVISION.")],
+    to: Annotated[Path | None, typer.Option(help="Make a bundle for a machine without network here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch a model from where the manifest says, check its weights, and prepare it for use."""
+    folder = _pull(name, to=to)
+    if as_json:
+        output.print_json({"model": name, "folder": str(folder)})
+    else:
+        output.out.print(f"{name} is in {folder}", soft_wrap=True)
+
+
+@models_app.command("verify")
+def models_verify(name: Annotated[str, typer.Argument(help="A name of the manifest.")], as_json: Json = False) -> None:
+    """Compare a model's weights with the manifest."""
+    from freehold.models.pull import verify
+
+    verify(name)
+    if as_json:
+        output.print_json({"model": name, "sound": True})
+    else:
+        output.out.print(f"{name}: weights match the manifest")
+
+
+def _open(context: typer.Context) -> Any:
+    from freehold.house import open_house
+
+    return open_house(context.obj)
+
+
+def _pull(name: str, *, to: Path | None) -> Path:
+    from freehold.models.pull import pull
+
+    with output.progress_bars() as progress:
+        return pull(name, to=to, progress=lambda done, total: progress("download", done, total))
+
+
+def _pairs(items: Sequence[str] | None, option: str) -> Mapping[str, str]:
+    pairs = [item.partition("=") for item in items or ()]
+    for key, equals, value in pairs:
+        if not (key and equals and value):
+            raise UsageError(f"{option} takes KEY=VALUE", hint=f"for example {option} language=en")
+    return {key: value for key, _, value in pairs}
+
+
+def main() -> None:
+    """Run the command and end the process with the documented exit code."""
+    try:
+        app()
+    except FreeholdError as error:
+        output.print_error(error, as_json="--json" in sys.argv)
+        sys.exit(error.exit_code)
+    except Exception as error:  # the last boundary: our fault, told without people's words
+        output.err.print(f"[bold red]error:[/] internal fault ({type(error).__name__})")
+        if os.environ.get("FREEHOLD_DEBUG"):
+            traceback.print_exc()
+        else:
+            output.err.print("[bold]hint:[/]  run it again with FREEHOLD_DEBUG=1 and report what it prints")
+        sys.exit(70)

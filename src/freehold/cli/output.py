@@ -1,0 +1,318 @@
+"""How the command line speaks: results on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from freehold.config import Secret
+from freehold.core.errors import FreeholdError
+
+if TYPE_CHECKING:  # the engines behind these names take a second to load, and most calls need few of them
+    from freehold.config import Settings
+    from freehold.core.shelf import Stats
+    from freehold.core.types import Answer, Hit
+    from freehold.demo.walk import DemoReport
+    from freehold.index.generations import GenerationInfo
+    from freehold.journeys.ingest import IngestReport
+    from freehold.journeys.ingest import Progress as Report
+    from freehold.journeys.search import Found
+    from freehold.models.pull import ModelState
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+SNIPPET_CHARS = 300
+
+
+def print_json(value: object) -> None:
+    """One object on standard output, whatever its width."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))  # noqa: T201
+
+
+def print_error(error: FreeholdError, *, as_json: bool) -> None:
+    """What went wrong and what to do next."""
+    if as_json:
+        print_json(error.as_dict())
+    line = Text.assemble(("error: ", "bold red"), error.message)
+    err.print(line, soft_wrap=True)
+    if error.hint:
+        err.print(Text.assemble(("hint:  ", "bold"), error.hint), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Report]:
+    """Bars on standard error, one per stage, that vanish when done; plain silence when it is not a terminal."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total or None)
+            bars.update(tasks[stage], completed=done, total=total or None)
+
+        yield report
+
+
+_STAGES = {
+    "files": "finding files",
+    "documents": "reading and embedding documents",
+    "index": "building the index",
+    "download": "downloading the model",
+    "questions": "asking test questions",
+}
+
+
+def ingest_json(report: IngestReport) -> dict[str, object]:
+    """The JSON shape of an ingest."""
+    values = dataclasses.asdict(report)
+    values["quarantined"] = [{"path": q.source, "code": q.code, "reason": q.reason} for q in report.quarantined]
+    values["seconds"] = round(report.seconds, 3)
+    return values
+
+
+def print_ingest(report: IngestReport) -> None:
+    """What an ingest did, its quarantine and its near-duplicates."""
+    parts = [f"[bold]{report.documents}[/] documents ({report.chunks} chunks) in {report.seconds:.1f} s"]
+    parts += [f"{n} {word}" for n, word in _counts(report) if n]
+    out.print(", ".join(parts))
+    if report.quarantined:
+        out.print(f"\n[yellow]{len(report.quarantined)} could not be read and stay out:[/]")
+        table = _plain("file", "reason")
+        for q in report.quarantined:
+            table.add_row(Text(Path(q.source).name), Text(q.reason))
+        out.print(table)
+    if report.near_duplicates:
+        out.print(f"\n{len(report.near_duplicates)} nearly repeat another document:")
+        table = _plain("file", "repeats", "similarity")
+        for r in report.near_duplicates:
+            table.add_row(Text(Path(r.source).name), Text(Path(r.of).name), f"{r.similarity:.2f}")
+        out.print(table)
+
+
+def _counts(report: IngestReport) -> list[tuple[int, str]]:
+    return [
+        (report.replaced, "of them replaced"),
+        (report.skipped, "unchanged"),
+        (report.removed, "removed"),
+        (report.chunks - report.embedded, "chunks reused"),
+    ]
+
+
+def hit_json(hit: Hit, *, explain: bool) -> dict[str, object]:
+    """The JSON shape of a hit; with ``explain``, its rank and score in each leg."""
+    values: dict[str, object] = {
+        "rank": hit.rank,
+        "chunk_id": hit.chunk_id,
+        "document_id": hit.document_id,
+        "source": hit.source,
+        "title": hit.title,
+        "page": hit.page,
+        "start": hit.start,
+        "end": hit.end,
+        "score": hit.score,
+        "unit": hit.unit,
+        "language": hit.language,
+        "heading_path": list(hit.heading_path),
+        "text": hit.text,
+    }
+    if explain:
+        values["legs"] = {leg: {"rank": s.rank, "score": s.score} for leg, s in hit.legs.items()}
+    return values
+
+
+def found_json(found: Found, *, explain: bool) -> dict[str, object]:
+    """The JSON shape of a search."""
+    hits = [hit_json(hit, explain=explain) for hit in found.hits]
+    return {"hits": hits, "timings_ms": dict(found.timings_ms)}
+
+
+def print_found(found: Found, *, explain: bool) -> None:
+    """Hits for people: where, how good, and the beginning of the text."""
+    if not found.hits:
+        out.print("nothing found")
+    for hit in found.hits:
+        page = f", page {hit.page}" if hit.page else ""
+        out.print(
+            Text.assemble((f"{hit.rank:>2} ", "bold"), (hit.title or Path(hit.source).name, "bold cyan"), page)
+            + Text(f"  {hit.score:.3f} {hit.unit}", style="dim")
+        )
+        if hit.heading_path[1:]:
+            out.print(Text("   " + " > ".join(hit.heading_path[1:]), style="dim italic"))
+        out.print(Text(_snippet(hit.text)), soft_wrap=False)
+        if explain:
+            legs = "   ".join(f"{leg}: rank {s.rank}, score {s.score:.4f}" for leg, s in sorted(hit.legs.items()))
+            out.print(Text("   " + legs, style="dim"))
+        out.print(Text(f"   {hit.source} [{hit.start}:{hit.end}]\n", style="dim"), soft_wrap=True)
+    out.print(Text(_timings(found.timings_ms), style="dim"))
+
+
+def answer_json(answer: Answer) -> dict[str, object]:
+    """The JSON shape of an answer."""
+    return {
+        "text": answer.text,
+        "citations": [dataclasses.asdict(c) for c in answer.citations],
+        "abstained": answer.abstained,
+        "supported": answer.supported,
+        "timings_ms": dict(answer.trace.timings_ms),
+        "tokens": dict(answer.trace.tokens),
+        "models": dict(answer.trace.models),
+        "dropped": list(answer.trace.dropped),
+    }
+
+
+def print_answer(answer: Answer, *, timings: bool = True) -> None:
+    """An answer for people, each citation with its place and words."""
+    out.print(Text(answer.text, style="dim" if answer.abstained else "bold"))
+    if not answer.supported:
+        out.print("[yellow]not every sentence is supported by the documents[/]")
+    for c in answer.citations:
+        page = f", page {c.page}" if c.page else ""
+        place = Text.assemble(
+            (f"\n[{c.marker}] ", "bold"), (Path(c.source).name, "cyan"), page, f" [{c.start}:{c.end}]"
+        )
+        out.print(place, soft_wrap=True)
+        out.print(Text("    " + _snippet(c.quote).strip(), style="italic"))
+    if timings:
+        out.print(Text("\n" + _timings(answer.trace.timings_ms), style="dim"))
+
+
+def _snippet(text: str) -> str:
+    flat = " ".join(text.split())
+    return "   " + (flat if len(flat) <= SNIPPET_CHARS else flat[:SNIPPET_CHARS].rsplit(" ", 1)[0] + " …")
+
+
+def _timings(timings_ms: Mapping[str, float]) -> str:
+    return "  ".join(f"{stage} {ms:.1f} ms" for stage, ms in timings_ms.items())
+
+
+def _plain(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, style="dim" if column == columns[0] else None, overflow="fold")
+    return table
+
+
+@contextlib.contextmanager
+def draft(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """The words of an answer as they come, on a terminal; they make room for the checked answer."""
+    words = Text(style="dim")
+
+    def append(piece: str) -> None:
+        words.append(piece)
+
+    with contextlib.ExitStack() as stack:
+        if out.is_terminal and not quiet:
+            stack.enter_context(Live(words, console=out, transient=True, refresh_per_second=12))
+        yield append
+
+
+def print_doctor(
+    settings: Settings,
+    stats: Stats,
+    generation: GenerationInfo | None,
+    *,
+    behind: bool,
+    made_by: str | None,
+    model_state: str,
+    as_json: bool,
+) -> None:
+    """The state of a house and of every setting."""
+    if as_json:
+        print_json(
+            {
+                "stats": dataclasses.asdict(stats),
+                "generation": dataclasses.asdict(generation) if generation else None,
+                "index_behind": behind,
+                "embedder": {"model": settings.embedder_model, "made_by": made_by, "state": model_state},
+                "settings": {
+                    key: {"value": _plain_value(value), "origin": origin} for key, value, origin in settings.items()
+                },
+            }
+        )
+        return
+    languages = ", ".join(f"{name} {n}" for name, n in sorted(stats.languages.items()))
+    out.print(f"[bold]{stats.documents}[/] documents ({languages or 'none yet'}), {stats.chunks} chunks")
+    out.print(f"{stats.quarantined} in quarantine, {stats.near_duplicates} near-duplicates")
+    state = "none yet" if generation is None else f"{generation.name}, {'behind the catalog' if behind else 'current'}"
+    out.print(f"index generation: {state}")
+    out.print(f"embedder {settings.embedder_model}: {model_state}\n")
+    table = _plain("setting", "value", "from")
+    for key, value, origin in settings.items():
+        table.add_row(key, Text(str(_plain_value(value))), Text(origin, style="dim"))
+    out.print(table)
+
+
+def print_models(models: Sequence[ModelState], *, as_json: bool) -> None:
+    """The manifest's models and which are here."""
+    if as_json:
+        print_json({"models": [dataclasses.asdict(model) for model in models]})
+        return
+    table = _plain("model", "kind", "size", "licence", "state")
+    for model in models:
+        table.add_row(model.name, model.kind, f"{model.size_bytes / 1e6:.0f} MB", model.licence, model.state)
+    out.print(table)
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, Secret):
+        return f"a secret in {value.env or value.file}"
+    return list(value) if isinstance(value, tuple) else value
+
+
+def print_demo(report: DemoReport, *, as_json: bool) -> None:
+    """What the demo did, how well the search does, three answers, and what to try next."""
+    if as_json:
+        print_json(
+            {
+                "ingest": ingest_json(report.ingest),
+                "quality": [dataclasses.asdict(row) for row in report.rows],
+                "answers": [{"question": question, **answer_json(answer)} for question, answer in report.answers],
+            }
+        )
+        return
+    out.rule("[bold]1. Ingest: the papers of Meridian, an insurer that does not exist[/]", align="left")
+    print_ingest(report.ingest)
+    out.rule(f"[bold]2. Measure: {report.rows[0].questions} held-out questions in three languages[/]", align="left")
+    table = Table(box=None, pad_edge=False)
+    for column in ("search", "nDCG@10", "recall@5", "answer in top 5", "median"):
+        table.add_column(column, justify="left" if column == "search" else "right")
+    for row in report.rows:
+        figures = (
+            f"{row.ndcg_at_10:.3f}",
+            f"{row.recall_at_5:.3f}",
+            f"{row.quote_at_5:.0%}",
+            f"{row.latency_ms:.1f} ms",
+        )
+        table.add_row(row.name, *figures)
+    out.print(table)
+    out.rule("[bold]3. Ask[/]", align="left")
+    for question, answer in report.answers:
+        out.print(Text(f"\n> {question}", style="green"))
+        print_answer(answer, timings=False)
+    out.print()
+    out.rule("[bold]Next[/]", align="left")
+    if report.kept:
+        out.print(f'freehold --house {report.house} ask "your question"', soft_wrap=True)
+    else:
+        out.print("freehold demo --keep meridian       keep this house and ask it more")
+    out.print("freehold init my-house              make your own (--languages en,de,fr)")
+    out.print("freehold --house my-house ingest PATH...")
+    out.print('freehold --house my-house ask "your question"')

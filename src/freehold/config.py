@@ -1,0 +1,364 @@
+"""``freehold.toml`` to frozen settings, where every value knows where it came from.
+
+The dataclasses below are the whole language of the file: a section each, a field each, its type, default and meaning.
+``load`` reads a file, ``render`` writes one. Secrets are references (``{ env = "NAME" }`` or ``{ file = "PATH" }``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from freehold.core.errors import SettingsError
+
+FILE_NAME = "freehold.toml"
+
+
+def _setting(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
+    metadata = {"help": help, "low": low, "high": high}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A reference to a secret, never the secret: an environment variable or a file that holds it."""
+
+    env: str | None = None
+    file: str | None = None
+
+    def reveal(self) -> str:
+        """The secret's value. Raises SettingsError when the variable or file is missing or empty."""
+        if self.env is not None:
+            value = os.environ.get(self.env, "")
+            where = f"the environment variable {self.env}"
+        else:
+            path = Path(self.file or "").expanduser()
+            value = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+            where = f"the file {path}"
+        if not value:
+            raise SettingsError(f"{where} holds no secret", hint=f"set {where} or correct the reference in {FILE_NAME}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class HouseSettings:
+    """[house]: what the house is called, whose languages it speaks, where its data may go."""
+
+    name: str = _setting("", "shown in reports")
+    languages: tuple[str, ...] = _setting(
+        ("en",), "ISO 639-1 codes of the documents' languages; choose model and stemming"
+    )
+    regions: tuple[str, ...] = _setting(("eu",), "remote endpoints outside these regions are refused")
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """[ingest]: limits under which every file is parsed, in a process of its own."""
+
+    max_file_mb: int = _setting(64, "larger files are quarantined", low=1)
+    cpu_s: int = _setting(60, "processor seconds for one file", low=1)
+    wall_s: int = _setting(120, "seconds on the clock for one file", low=1)
+    memory_mb: int = _setting(2048, "address space of a parsing process", low=256)
+    near_duplicate: float = _setting(0.9, "Jaccard similarity from which two documents are linked", low=0.5, high=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkingSettings:
+    """[chunking]: how documents are cut. Budgets are in the embedder's own tokens."""
+
+    kind: Literal["tokens", "sentences", "structure", "clauses"] = _setting("structure", "how texts are cut")
+    max_tokens: int = _setting(256, "budget of a chunk with its heading path", low=16)
+    overlap_tokens: int = _setting(32, "shared by neighbouring chunks", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderSettings:
+    """[embedder]: which model turns texts into vectors."""
+
+    kind: Literal["onnx", "sentence-transformers", "openai"] = _setting("onnx", "which engine runs the model")
+    model: str = _setting("", "packaged name, local folder or model id; empty: chosen from house.languages")
+    endpoint: str = _setting("", "base URL of an OpenAI-compatible server, for kind openai")
+    region: str = _setting("", "where the endpoint is run, for endpoints off this machine")
+    api_key: Secret | None = _setting(None, "reference to the endpoint's key")
+    timeout_s: float = _setting(30.0, "for one request to the endpoint", low=0.1)
+    threads: int = _setting(0, "processor threads; 0 takes every core", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """[index]: the vector engine."""
+
+    kind: Literal["qdrant-edge"] = _setting("qdrant-edge", "the engine")
+    hnsw_ef: int = _setting(256, "breadth of the approximate search; higher is slower and closer to exact", low=16)
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalSettings:
+    """[retrieval]: how candidates are found and fused."""
+
+    mode: Literal["hybrid", "dense", "lexical"] = _setting("hybrid", "which legs are asked")
+    fusion: Literal["rrf", "dbsf", "weighted"] = _setting("rrf", "how two legs become one list")
+    rrf_k: int = _setting(60, "rank constant of reciprocal rank fusion", low=1)
+    dense_weight: float = _setting(0.5, "share of the dense leg in rrf and weighted fusion", low=0.0, high=1.0)
+    candidates: int = _setting(100, "hits taken from each leg", low=1, high=10_000)
+    rerank_depth: int = _setting(50, "hits that the reranker scores again", low=1, high=1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerSettings:
+    """[reranker]: the second look at the best candidates."""
+
+    kind: Literal["late-interaction", "none"] = _setting("late-interaction", "which reranker")
+    weight: float = _setting(0.5, "share of the reranker's score beside the first stage's", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorSettings:
+    """[generator]: who words the answers."""
+
+    kind: Literal["extractive", "openai", "llama-cpp"] = _setting("extractive", "which generator")
+    model: str = _setting("", "model id at the endpoint, or a packaged name or GGUF file for llama-cpp")
+    endpoint: str = _setting("", "base URL of an OpenAI-compatible server, for kind openai")
+    region: str = _setting("", "where the endpoint is run, for endpoints off this machine")
+    api_key: Secret | None = _setting(None, "reference to the endpoint's key")
+    timeout_s: float = _setting(30.0, "for one whole answer", low=0.1)
+    context_tokens: int = _setting(0, "size of the context window; 0 asks the model", low=0)
+    answer_tokens: int = _setting(512, "longest answer", low=16)
+    passages: int = _setting(8, "hits that are offered to the generator", low=1, high=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything in force. ``origins`` tells for each dotted key where its value came from."""
+
+    house: HouseSettings = HouseSettings()
+    ingest: IngestSettings = IngestSettings()
+    chunking: ChunkingSettings = ChunkingSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
+    index: IndexSettings = IndexSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    reranker: RerankerSettings = RerankerSettings()
+    generator: GeneratorSettings = GeneratorSettings()
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def embedder_model(self) -> str:
+        """The model in force: the one named, else by the house's languages."""
+        if self.embedder.model:
+            return self.embedder.model
+        return "all-minilm-l6-v2" if set(self.house.languages) == {"en"} else "multilingual-e5-small"
+
+    def items(self) -> list[tuple[str, object, str]]:
+        """(dotted key, value, origin) of every setting, in the order of the file."""
+        return [
+            (
+                f"{section}.{f.name}",
+                getattr(getattr(self, section), f.name),
+                self.origins.get(f"{section}.{f.name}", "default"),
+            )
+            for section, kind in SECTIONS.items()
+            for f in dataclasses.fields(kind)
+        ]
+
+    def with_values(self, values: Mapping[str, object], *, origin: str) -> Settings:
+        """A copy with dotted keys replaced, checked like a file. Raises SettingsError."""
+        tables: dict[str, dict[str, object]] = {}
+        for key, value in values.items():
+            section, _, name = key.partition(".")
+            tables.setdefault(section, {})[name] = value
+        return _build(tables, base=self, where=lambda _section, _key: origin)
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    f.name: typing.get_type_hints(Settings)[f.name] for f in dataclasses.fields(Settings) if f.name != "origins"
+}
+
+
+def load(path: Path) -> Settings:
+    """Read a settings file. Raises SettingsError naming the line for anything that is not as it must be."""
+    try:
+        source = path.read_text(encoding="utf-8")
+        tables = tomllib.loads(source)
+    except FileNotFoundError:
+        raise SettingsError(f"{path} does not exist", hint=f"freehold init {path.parent} makes a house") from None
+    except UnicodeDecodeError as e:
+        raise SettingsError(f"{path} is not UTF-8 text (byte {e.start})", hint="save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as e:
+        raise SettingsError(f"{path} is not valid TOML: {e}", hint="see https://toml.io for the notation") from None
+    lines = _line_numbers(source)
+    return _build(tables, base=Settings(), where=lambda s, k: f"{path.name}:{lines.get((s, k), lines.get((s, ''), 1))}")
+
+
+def render(values: Mapping[str, object], *, comments: bool = True) -> str:
+    """The text of a settings file that holds ``values`` (dotted keys), and every other setting as a comment."""
+    out = []
+    for section, kind in SECTIONS.items():
+        out.append(f"[{section}]")
+        for f in dataclasses.fields(kind):
+            key, text = f"{section}.{f.name}", f.metadata["help"]
+            if key in values:
+                out.append(f"{f.name} = {_toml(values[key])}")
+            elif comments and f.default is not None:
+                out.append(f"# {f.name} = {_toml(f.default)}".ljust(34) + f"  # {text}")
+        out.append("")
+    return "\n".join(out)
+
+
+def _build(tables: Mapping[str, Any], *, base: Settings, where: typing.Callable[[str, str], str]) -> Settings:
+    origins = dict(base.origins)
+    sections: dict[str, Any] = {}
+    for section, table in tables.items():
+        kind = SECTIONS.get(section)
+        if kind is None:
+            raise _unknown("section", section, SECTIONS, where(section, ""))
+        if not isinstance(table, dict):
+            raise SettingsError(
+                f"{section} at {where(section, '')} is not a section", hint=f"write [{section}] above its keys"
+            )
+        hints, fields = typing.get_type_hints(kind), {f.name: f for f in dataclasses.fields(kind)}
+        values = {}
+        for name, raw in table.items():
+            at = where(section, name)
+            if name not in fields:
+                raise _unknown("key", f"{section}.{name}", [f"{section}.{n}" for n in fields], at)
+            values[name] = _convert(raw, hints[name], fields[name], f"{section}.{name}", at)
+            origins[f"{section}.{name}"] = at
+        sections[section] = dataclasses.replace(getattr(base, section), **values)
+    settings = dataclasses.replace(base, **sections, origins=origins)
+    _check(settings)
+    return settings
+
+
+def _convert(raw: object, kind: Any, spec: dataclasses.Field[Any], key: str, at: str) -> object:
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        if raw not in choices:
+            near = difflib.get_close_matches(str(raw), choices, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise SettingsError(f"{key} = {raw!r} at {at} is not a choice", hint=f"{hint}one of: {', '.join(choices)}")
+        return raw
+    if typing.get_origin(kind) is types.UnionType:
+        return _secret(raw, key, at)
+    if kind == tuple[str, ...]:
+        if not isinstance(raw, list | tuple) or not all(isinstance(item, str) for item in raw) or not raw:
+            raise SettingsError(f"{key} at {at} must be a list of strings", hint=f'for example {spec.name} = ["en"]')
+        return tuple(raw)
+    if kind is float and type(raw) is int:
+        raw = float(raw)
+    if type(raw) is not kind:
+        raise SettingsError(
+            f"{key} at {at} must be {_NAMES[kind]}, not {_NAMES.get(type(raw), type(raw).__name__)}",
+            hint=f"the default is {spec.name} = {_toml(spec.default)}",
+        )
+    low, high = spec.metadata["low"], spec.metadata["high"]
+    if (low is not None and raw < low) or (high is not None and raw > high):
+        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise SettingsError(f"{key} = {raw} at {at} is out of range", hint=f"it must be {bounds}")
+    return raw
+
+
+_NAMES: Mapping[type, str] = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def _secret(raw: object, key: str, at: str) -> Secret:
+    if (
+        isinstance(raw, dict)
+        and len(raw) == 1
+        and all(k in {"env", "file"} and isinstance(v, str) for k, v in raw.items())
+    ):
+        return Secret(**raw)
+    raise SettingsError(
+        f"{key} at {at} must be a reference to a secret, not the secret",
+        hint=f'write {key.partition(".")[2]} = {{ env = "NAME_OF_A_VARIABLE" }} or {{ file = "PATH" }}',
+    )
+
+
+def _unknown(what: str, name: str, known: typing.Iterable[str], at: str) -> SettingsError:
+    near = difflib.get_close_matches(name, list(known), 1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    return SettingsError(f"unknown {what} {name} at {at}", hint=hint, refs=(name,))
+
+
+def _check(settings: Settings) -> None:
+    """Rules that tie several keys together."""
+    chunking = settings.chunking
+    if chunking.overlap_tokens * 2 > chunking.max_tokens:
+        raise SettingsError("chunking.overlap_tokens is above half of chunking.max_tokens", hint="lower the overlap")
+    for language in settings.house.languages:
+        if not re.fullmatch("[a-z]{2}", language):
+            raise SettingsError(
+                f"house.languages holds {language!r}", hint='use ISO 639-1 codes, for example ["en", "de"]'
+            )
+    for name, part in (("embedder", settings.embedder), ("generator", settings.generator)):
+        if part.kind == "openai":
+            _check_endpoint(name, part.endpoint, part.region, settings.house.regions)
+            if not part.model:
+                raise SettingsError(
+                    f"{name}.kind = openai needs {name}.model", hint="the model id that the endpoint serves"
+                )
+
+
+def _check_endpoint(name: str, endpoint: str, region: str, allowed: tuple[str, ...]) -> None:
+    url = urlsplit(endpoint)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise SettingsError(f"{name}.endpoint is not a URL", hint='for example endpoint = "http://127.0.0.1:8000/v1"')
+    if url.username or url.password:
+        raise SettingsError(f"{name}.endpoint holds a secret", hint=f"use {name}.api_key with a reference")
+    if is_loopback(url.hostname):
+        return
+    if not region:
+        raise SettingsError(
+            f"{name}.endpoint is off this machine and has no region", hint=f'declare {name}.region, for example "eu"'
+        )
+    if region not in allowed:
+        raise SettingsError(f"{name}.region = {region} is not in house.regions", hint=f"allowed: {', '.join(allowed)}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only mean this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _line_numbers(source: str) -> dict[tuple[str, str], int]:
+    """(section, key) -> line, and (section, "") -> the section's own line, for messages."""
+    lines: dict[tuple[str, str], int] = {}
+    section = ""
+    for number, line in enumerate(source.splitlines(), 1):
+        if header := re.match(r"\s*\[+\s*([\w.-]+)", line):
+            section = header[1]
+            lines.setdefault((section, ""), number)
+        elif pair := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line):
+            lines.setdefault((section, pair[1]), number)
+    return lines
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'
+    return str(value)

@@ -1,0 +1,183 @@
+"""What the walks ask of the stores, and the records that pass between them.
+
+The Shelf is the system of record seen from a journey: documents with their chunks and vectors, committed together or
+not at all. Journeys and stores never import each other; they meet here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from freehold.core.types import Chunk, Document, Page, TokenCodes
+
+if TYPE_CHECKING:
+    from freehold.core.types import Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What the embedder and the reranker made of one chunk."""
+
+    dense: Float32
+    """float32 (dim,), unit L2 norm."""
+    codes: TokenCodes | None
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicate:
+    """The earlier document that this one nearly repeats, and their estimated Jaccard similarity."""
+
+    document_id: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document ready to be kept, with everything made from it. ``chunks``, ``keys`` and ``vectors`` run in step."""
+
+    document: Document
+    sha256: str
+    """Of the bytes it came from: unchanged bytes under an unchanged recipe are not ingested again."""
+    recipe: str
+    """How it was cut; a document whose recipe is not the current one is made anew."""
+    signature: bytes
+    """MinHash signature, for near-duplicates."""
+    chunks: tuple[Chunk, ...]
+    keys: tuple[bytes, ...]
+    """Per chunk a digest of what was embedded and by which model: equal keys have equal vectors."""
+    vectors: tuple[Vectors, ...]
+    near_duplicate: NearDuplicate | None = None
+    original: bytes | None = None
+    """The file's bytes, kept sealed; None for records that came as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the house remembers of a source, to tell whether it changed."""
+
+    document_id: str
+    sha256: str
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A source that could not be ingested, and why. ``reason`` holds no word of its content."""
+
+    source: str
+    code: str
+    reason: str
+    sha256: str = ""
+    """Empty when the bytes could not be read."""
+    recipe: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """One commit: everything in it becomes visible at once, and durable, or nothing does."""
+
+    add: Sequence[Entry] = ()
+    remove: Collection[str] = ()
+    """Ids of documents that go, with all that was made from them."""
+    quarantine: Sequence[Quarantined] = ()
+    release: Collection[str] = ()
+    """Sources that leave the quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkView:
+    """A chunk with what a reader needs to know of its document."""
+
+    chunk: Chunk
+    source: str
+    title: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Indexable:
+    """A chunk as the index builder takes it."""
+
+    view: ChunkView
+    dense: Float32
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How much the house holds."""
+
+    documents: int
+    chunks: int
+    quarantined: int
+    near_duplicates: int
+    languages: Mapping[str, int]
+    """Documents per language."""
+
+
+class Shelf(Protocol):
+    """The system of record. Reading needs no lock; ``commit`` is called by one writer at a time.
+
+    Every method raises StorageFault when the disk or the files fail.
+    """
+
+    @property
+    def revision(self) -> int:
+        """Raised by every commit; equal revisions mean equal contents."""
+        ...
+
+    def known(self) -> Mapping[str, Known]:
+        """Source -> what is known of it, for every document."""
+        ...
+
+    def quarantined(self) -> Mapping[str, Quarantined]:
+        """Source -> why it is not here."""
+        ...
+
+    def signatures(self) -> Iterator[tuple[str, bytes]]:
+        """(document id, MinHash signature) of every document, oldest first."""
+        ...
+
+    def cached(self, keys: Collection[bytes]) -> Mapping[bytes, Vectors]:
+        """Vectors that are already here for these keys."""
+        ...
+
+    def commit(self, changes: Changes) -> None:
+        """Keep and forget, atomically; durable on return. What is removed is overwritten on disk."""
+        ...
+
+    def views(self, chunk_ids: Collection[str]) -> Mapping[str, ChunkView]:
+        """The chunks that still exist among these ids."""
+        ...
+
+    def codes(self, chunk_ids: Collection[str]) -> Mapping[str, TokenCodes]:
+        """Token codes of the chunks that have them."""
+        ...
+
+    def text(self, document_id: str) -> str:
+        """A document's whole cleaned text."""
+        ...
+
+    def document(self, document_id: str) -> Document:
+        """A document whole. Raises StorageFault when there is none."""
+        ...
+
+    def chunk_ids(self) -> set[str]:
+        """Ids of all chunks."""
+        ...
+
+    def indexable(self, chunk_ids: Sequence[str]) -> Iterator[Indexable]:
+        """What the index needs of these chunks, in no promised order; ids that are gone are left out."""
+        ...
+
+    def stats(self) -> Stats: ...
+
+
+def page_of(pages: Sequence[Page], offset: int) -> int | None:
+    """Number of the page that holds the offset; None for a text without pages."""
+    for page in pages:
+        if offset < page.end:
+            return page.number
+    return pages[-1].number if pages else None

@@ -1,0 +1,314 @@
+"""The house: one directory opened, its engines and stores wired to the ports, its walks as methods."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from freehold import config
+from freehold.config import Settings
+from freehold.core.errors import HouseBusy, HouseMismatch, SettingsError, UsageError
+from freehold.core.ids import canonical_json, sha256_hex
+from freehold.core.ports import Embedder, Generator, Reranker, VectorIndex
+from freehold.core.shelf import Stats
+from freehold.core.types import Answer, Filter, Mode, ParsedText, Slice
+from freehold.index.generations import GenerationInfo, Generations
+from freehold.journeys import ask as asking
+from freehold.journeys import search as searching
+from freehold.journeys.ingest import IngestReport, Progress, Reader, Workshop, ingest
+from freehold.journeys.search import Engines, Found, Plan
+from freehold.journeys.sources import beir_reader, file_reader, find_beir, find_files
+from freehold.journeys.sync import sync
+from freehold.models.embed import open_embedder
+from freehold.models.generate import open_generator
+from freehold.models.rerank import LateInteraction
+from freehold.store.files import write_durably
+from freehold.store.lock import writer_lock
+from freehold.store.shelf import HouseShelf
+from freehold.text.chunk import chunk
+from freehold.text.sandbox import ParseLimits, ParserPool
+from freehold.text.terms import TermAnalyzer
+
+FORMAT = "1"
+"""Version of the house's layout on disk."""
+
+_PIPELINE = 1
+"""Raised when cleaning or cutting changes what it makes of the same bytes, so that documents are made anew."""
+
+
+class House:
+    """An open house. Models and engines are loaded when first needed; ``close`` lets go of everything.
+
+    One process may write at a time, any number may read meanwhile. Not safe for use by several threads at once.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Open the house in ``root``. Raises SettingsError when there is none or its settings are wrong."""
+        self.root = root
+        self.settings: Settings = config.load(root / config.FILE_NAME)
+        self.shelf = HouseShelf(root)
+        self._generations = Generations(root / "index")
+        self._index: VectorIndex | None = None
+        self._opened: GenerationInfo | None = None
+        self._check_format()
+
+    @classmethod
+    def create(cls, root: Path, values: Mapping[str, object]) -> Self:
+        """Make a house with these settings (dotted keys) and open it. Raises UsageError when there is one already."""
+        settings_file = root / config.FILE_NAME
+        if settings_file.exists():
+            raise UsageError(f"{root} is a house already", hint="choose another folder, or ingest into this one")
+        Settings().with_values(values, origin="the command line")
+        root.mkdir(parents=True, exist_ok=True)
+        write_durably(settings_file, config.render(values).encode())
+        house = cls(root)
+        house.shelf.set_fact("format", FORMAT)
+        return house
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of files, locks and models. Closing twice is fine."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+        self.shelf.close()
+
+    # -- the walks -----------------------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        paths: Sequence[Path],
+        *,
+        prune: bool = False,
+        fields: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> IngestReport:
+        """Ingest files and folders. ``prune`` forgets documents under the folders whose file has vanished.
+
+        ``fields`` become filter fields of every document. Raises HouseBusy while another process writes.
+        """
+        report_progress = progress or _silent
+        limits = self._parse_limits()
+        found = find_files(paths, max_bytes=limits.max_bytes, progress=lambda n: report_progress("files", n, 0))
+        vanished = self._vanished(paths, found) if prune else ()
+        with ParserPool(limits, languages=self.settings.house.languages) as pool:
+            reader = file_reader(pool, recipe=self._recipe(fields), fields=dict(fields or {}))
+            return self._ingest(found, reader, vanished, fields, report_progress)
+
+    def ingest_beir(
+        self, folder: Path, *, fields: Mapping[str, str] | None = None, progress: Progress | None = None
+    ) -> IngestReport:
+        """Ingest the ``corpus.jsonl`` of a BEIR set; record ids become sources."""
+        corpus = find_beir(folder)
+        reader = beir_reader(
+            corpus,
+            recipe=self._recipe(fields),
+            languages=self.settings.house.languages,
+            fields=dict(fields or {}),
+        )
+        return self._ingest(corpus.found, reader, (), fields, progress or _silent)
+
+    def search(self, text: str, *, k: int = 10, plan: Plan | None = None, filter: Filter | None = None) -> Found:
+        """The ``k`` best passages, by the settings' plan or another one (see ``plan``).
+
+        Raises InvalidQuery, and UsageError while the house is empty.
+        """
+        engines = self._engines()
+        query = searching.question(text, embedder=engines.embedder, filter=filter)
+        return searching.search(query, k=k, plan=plan or self.plan(), engines=engines)
+
+    def ask(
+        self,
+        text: str,
+        *,
+        plan: Plan | None = None,
+        filter: Filter | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Answer:
+        """An answer with citations, or an abstention. Raises InvalidQuery, UsageError, EndpointFault."""
+        engines = self._engines()
+        query = searching.question(text, embedder=engines.embedder, filter=filter)
+        part = self.settings.generator
+        voice = asking.Voice(self.generator, part.timeout_s, part.answer_tokens, part.passages)
+        return asking.ask(query, plan=plan or self.plan(), engines=engines, voice=voice, on_text=on_text)
+
+    def stats(self) -> Stats:
+        """How much the house holds."""
+        return self.shelf.stats()
+
+    def generation(self) -> GenerationInfo | None:
+        """The index generation that answers, if there is one."""
+        return self._generations.current()
+
+    # -- engines, loaded when needed -----------------------------------------------------------------------------
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The settings' embedder. Raises HouseMismatch when the house was made by another one."""
+        part = self.settings.embedder
+        embedder = open_embedder(
+            part.kind,
+            self.settings.embedder_model,
+            threads=part.threads or os.cpu_count() or 1,
+            endpoint=part.endpoint,
+            api_key=part.api_key.reveal() if part.api_key else None,
+            timeout_s=part.timeout_s,
+        )
+        made_by = self.shelf.fact("embedder")
+        if made_by and made_by != embedder.info.digest:
+            raise HouseMismatch(
+                f"the house was made by embedder {self.shelf.fact('embedder_name')}, not by {embedder.info.name}",
+                hint="set embedder.model back, or make a new house and ingest again",
+                refs=(made_by[:12], embedder.info.digest[:12]),
+            )
+        room = embedder.info.max_tokens - embedder.overhead_tokens
+        if self.settings.chunking.max_tokens > room:
+            raise SettingsError(
+                f"chunking.max_tokens is above what {embedder.info.name} reads",
+                hint=f"set it to {room} or less",
+            )
+        return embedder
+
+    @cached_property
+    def reranker(self) -> Reranker | None:
+        """Late interaction over the embedder's own token vectors, where the settings want it and the embedder can."""
+        if self.settings.reranker.kind == "none" or self.settings.embedder.kind == "openai":
+            return None
+        return LateInteraction(dim=self.embedder.info.dim)
+
+    @cached_property
+    def terms(self) -> TermAnalyzer:
+        """The lexical side of the search, for the house's languages."""
+        return TermAnalyzer(self.settings.house.languages)
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The settings' generator."""
+        return open_generator(self.settings.generator, embedder=self.embedder)
+
+    def plan(self, mode: Mode | None = None) -> Plan:
+        """The retrieval plan of the settings, in another mode where one is given."""
+        part = self.settings.retrieval
+        return Plan(
+            mode=mode or part.mode,
+            fusion=part.fusion,
+            rrf_k=part.rrf_k,
+            dense_weight=part.dense_weight,
+            candidates=part.candidates,
+            rerank_depth=part.rerank_depth if self.reranker else 0,
+            rerank_weight=self.settings.reranker.weight,
+        )
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _ingest(
+        self,
+        found: Mapping[str, str],
+        read: Reader,
+        vanished: Sequence[str],
+        fields: Mapping[str, str] | None,
+        progress: Progress,
+    ) -> IngestReport:
+        workshop = Workshop(
+            embedder=self.embedder,
+            reranker=self.reranker,
+            cut=self._cut,
+            recipe=self._recipe(fields),
+            near_duplicate=self.settings.ingest.near_duplicate,
+        )
+        with writer_lock(self.root / "lock"):
+            self.shelf.sweep()
+            self.shelf.set_fact("embedder", self.embedder.info.digest)
+            self.shelf.set_fact("embedder_name", self.embedder.info.name)
+            report = ingest(found, shelf=self.shelf, read=read, workshop=workshop, progress=progress, vanished=vanished)
+            self._sync(progress)
+        return report
+
+    def _sync(self, progress: Progress) -> None:
+        sync(self.shelf, self._generations, model=self.embedder.info, terms=self.terms, progress=progress)
+
+    def _engines(self) -> Engines:
+        return Engines(self.shelf, self._current_index(), self.embedder, self.terms, self.reranker)
+
+    def _current_index(self) -> VectorIndex:
+        """The current generation, brought up to the catalog first where a crash left it behind."""
+        current = self._generations.current()
+        if current is None or current.revision != self.shelf.revision:
+            # A writer at work will sync by itself; until then the generation before answers.
+            with contextlib.suppress(HouseBusy), writer_lock(self.root / "lock"):
+                self._sync(_silent)
+            current = self._generations.current()
+        if current is None:
+            raise UsageError("the house holds no documents yet", hint=f"freehold --house {self.root} ingest PATH")
+        if self._index is None or self._opened != current:
+            if self._index is not None:
+                self._index.close()
+            self._index, self._opened = self._generations.open_current(), current
+        return self._index
+
+    def _cut(self, parsed: ParsedText, language: str) -> Sequence[Slice]:
+        part = self.settings.chunking
+        return chunk(
+            parsed.text,
+            parsed.headings,
+            kind=part.kind,
+            max_tokens=part.max_tokens,
+            overlap_tokens=part.overlap_tokens,
+            offsets=self.embedder.offsets,
+            language=language,
+            title=parsed.title,
+        )
+
+    def _recipe(self, fields: Mapping[str, str] | None) -> str:
+        """A digest of everything besides the bytes that decides what becomes of a document."""
+        part = self.settings.chunking
+        codec = self.reranker.name if self.reranker else ""
+        what = [_PIPELINE, part.kind, part.max_tokens, part.overlap_tokens, codec, dict(fields or {})]
+        return sha256_hex(canonical_json(what).encode())[:16]
+
+    def _vanished(self, paths: Sequence[Path], found: Mapping[str, str]) -> list[str]:
+        folders = tuple(f"{path.resolve()}{os.sep}" for path in paths if path.is_dir())
+        sources = {*self.shelf.known(), *self.shelf.quarantined()}
+        return [source for source in sorted(sources) if source.startswith(folders) and source not in found]
+
+    def _parse_limits(self) -> ParseLimits:
+        part = self.settings.ingest
+        return ParseLimits(
+            max_bytes=part.max_file_mb * 1024 * 1024,
+            cpu_s=part.cpu_s,
+            wall_s=part.wall_s,
+            memory_bytes=part.memory_mb * 1024 * 1024,
+        )
+
+    def _check_format(self) -> None:
+        made_as = self.shelf.fact("format") or FORMAT
+        if made_as != FORMAT:
+            raise HouseMismatch(
+                f"the house has layout {made_as}, this Freehold reads layout {FORMAT}",
+                hint="open it with the Freehold that made it, or upgrade",
+            )
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    pass
+
+
+def open_house(path: str | os.PathLike[str]) -> House:
+    """Open a house by its folder or its settings file.
+
+    Raises SettingsError when there is none or its settings are wrong, HouseMismatch for one of another layout.
+    """
+    location = Path(path)
+    return House(location.parent if location.name == config.FILE_NAME else location)

@@ -1,0 +1,98 @@
+"""Files and directories as an index needs them: copied with their holes, forced to disk, replaced in one step."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from freehold.core.errors import FreeholdError, StorageFault
+
+FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def storage_faults(path: Path) -> Iterator[None]:
+    """Turn an OSError about files under ``path`` into StorageFault; errors of the house pass through."""
+    try:
+        yield
+    except FreeholdError:
+        raise
+    except OSError as error:
+        raise storage_fault(path, error.strerror or str(error), full=error.errno in FULL_ERRNOS) from error
+
+
+def storage_fault(path: Path, reason: str, *, full: bool) -> StorageFault:
+    """A StorageFault whose hint fits a disk that is full, or else files that cannot be used."""
+    hint = "make room on that disk and try again" if full else "check the directory's permissions and its disk"
+    return StorageFault(f"cannot write or read {path}: {reason}", hint=hint, refs=(str(path),))
+
+
+def copy_tree(source: Path, target: Path, *, skip: Collection[str] = (), skip_prefix: str) -> None:
+    """Copy a directory into a new one; holes stay holes, and file systems that can share blocks do.
+
+    Entries named in ``skip`` or beginning with ``skip_prefix`` are left out. Raises OSError.
+    """
+    target.mkdir()
+    with os.scandir(source) as entries:
+        for entry in entries:
+            if entry.name in skip or entry.name.startswith(skip_prefix):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                copy_tree(Path(entry.path), target / entry.name, skip=skip, skip_prefix=skip_prefix)
+            else:
+                _copy_file(Path(entry.path), target / entry.name)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    with source.open("rb") as reader, target.open("wb") as writer:
+        size_bytes = os.fstat(reader.fileno()).st_size
+        os.ftruncate(writer.fileno(), size_bytes)
+        end = 0
+        while end < size_bytes:
+            try:
+                start = os.lseek(reader.fileno(), end, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                    return
+                raise
+            end = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
+            while start < end:
+                copied = os.copy_file_range(reader.fileno(), writer.fileno(), end - start, start, start)
+                if copied == 0:
+                    raise OSError(errno.EIO, "file shrank while it was copied", str(source))
+                start += copied
+
+
+def sync_tree(root: Path) -> None:
+    """Force ``root``, every file and directory under it, and its own entry to disk. Raises OSError."""
+    for directory, _, names in os.walk(root):
+        for name in names:
+            _sync(Path(directory, name))
+        _sync(Path(directory))
+    _sync(root.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Give the file at ``path`` new content in one step that survives a loss of power. Raises OSError."""
+    aside = path.with_name(path.name + ".new")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)

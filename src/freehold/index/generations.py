@@ -1,0 +1,193 @@
+"""Generations of an index: built aside in a process of their own, swapped in atomically, removed when nobody reads.
+
+Under the root: ``current.json`` names the generation that answers; every other ``generation-*`` is one being built, or
+an old one that a reader may still hold. ``lock`` is held by the one builder, so whoever holds it may clear up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from freehold.core.errors import EngineFault, HouseBusy, HouseMismatch, StorageFault
+from freehold.core.faults import step
+from freehold.core.ids import canonical_json, new_id
+from freehold.core.ports import VectorIndex
+from freehold.core.types import Point
+from freehold.index.child import BuilderChild
+from freehold.index.files import replace_file, storage_faults
+from freehold.index.locks import FileLock
+from freehold.index.qdrant_edge import LOCK_NAME, QdrantEdgeIndex
+
+FORMAT = 1
+ORPHAN_WAIT_S = 5.0
+"""How long to wait until the kernel has taken down the child of a builder that was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationInfo:
+    """What a generation holds. Two are equal exactly when they are the same build."""
+
+    name: str
+    revision: int
+    """The catalog's revision that the generation was brought up to."""
+    embedder_digest: str
+    dim: int
+    points: int
+    created: str
+    """When it was committed, ISO 8601 in UTC."""
+
+
+class Generations:
+    """The generations under one root directory. An instance keeps nothing open; threads may share it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def current(self) -> GenerationInfo | None:
+        """The generation that answers, read anew each time; None when none was ever committed.
+
+        Raises StorageFault when ``current.json`` is damaged, HouseMismatch when a newer Freehold wrote it.
+        """
+        path = self._root / "current.json"
+        try:
+            written = json.loads(path.read_bytes())
+            if written.pop("format") > FORMAT:
+                raise HouseMismatch(f"{path} was written by a newer Freehold", hint="upgrade Freehold")
+            return GenerationInfo(**written)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StorageFault(
+                f"{path} is damaged", hint="remove it and build the index again from the catalog", refs=(str(path),)
+            ) from error
+
+    def open_current(self) -> VectorIndex:
+        """Open the current generation for reading; it stays readable when another process swaps in a newer one.
+
+        Compare ``current()`` to notice a newer one. Raises StorageFault when there is none or it is damaged.
+        """
+        info = self.current()
+        while info is not None:
+            try:
+                return QdrantEdgeIndex.open(self._root / info.name, read_only=True)
+            except (HouseBusy, StorageFault):
+                # A builder may have swapped in the next one and be removing this one: only then is there a newer.
+                newer = self.current()
+                if newer == info:
+                    raise
+                info = newer
+        raise StorageFault(f"no index under {self._root}", hint="build it from the catalog", refs=(str(self._root),))
+
+    @contextlib.contextmanager
+    def build(self, *, base: GenerationInfo | None, dim: int, embedder_digest: str) -> Iterator[Builder]:
+        """Build the next generation from a copy of ``base``, or from nothing, in a child process at low priority.
+
+        Leaving the context without ``commit`` removes what was built; until then the current generation is untouched.
+        Raises HouseBusy when another process builds, HouseMismatch when ``base`` has other vectors; what the child
+        fails with, EngineFault or StorageFault, is raised by the builder.
+        """
+        if base and (base.dim, base.embedder_digest) != (dim, embedder_digest):
+            raise HouseMismatch("the base generation has another embedder's vectors", hint="build without a base")
+        with self._writer_lock() as lock:
+            self._sweep()
+            name = f"generation-{new_id()}"
+            source = self._root / base.name if base else None
+            child = BuilderChild(self._root / name, base=source, dim=dim, lock_fd=lock.fileno())
+            try:
+                yield Builder(child, self._root, name, dim=dim, embedder_digest=embedder_digest)
+            finally:
+                child.close()
+                # What cannot be removed now is no failure of the build: the next writer tries again.
+                with contextlib.suppress(StorageFault):
+                    self._sweep()
+
+    def sweep(self) -> tuple[str, ...]:
+        """Remove every generation but the current one; return the names of those that a reader still holds.
+
+        An erasure is complete on disk when nothing is returned. Raises HouseBusy while another process builds.
+        """
+        with self._writer_lock():
+            return self._sweep()
+
+    @contextlib.contextmanager
+    def _writer_lock(self) -> Iterator[FileLock]:
+        with storage_faults(self._root):
+            self._root.mkdir(parents=True, exist_ok=True)
+            lock = FileLock.acquire(self._root / LOCK_NAME, shared=False, orphan_wait_s=ORPHAN_WAIT_S)
+        try:
+            yield lock
+        finally:
+            lock.release()
+
+    def _sweep(self) -> tuple[str, ...]:
+        current = self.current()
+        with storage_faults(self._root):
+            for removed in self._root.glob("removed-*"):
+                shutil.rmtree(removed)
+            old = [path for path in self._root.glob("generation-*") if not current or path.name != current.name]
+            return tuple(sorted(path.name for path in old if not _remove(path)))
+
+
+class Builder:
+    """The next generation while it is built. For one thread; what is asked is done in that order.
+
+    ``add`` and ``delete`` hand over and return, so that the caller embeds while the child indexes. They block only
+    while many batches wait (``freehold.index.child.QUEUE_LENGTH``). After a failure of the child the next call raises.
+    """
+
+    def __init__(self, child: BuilderChild, root: Path, name: str, *, dim: int, embedder_digest: str) -> None:
+        self._child = child
+        self._root = root
+        self._name = name
+        self._dim = dim
+        self._embedder_digest = embedder_digest
+        self._committed = False
+
+    def delete(self, chunk_ids: Collection[str]) -> None:
+        """Remove points by id; unknown ids are ignored. Raises EngineFault or StorageFault when the child failed."""
+        self._put("delete", list(chunk_ids))
+
+    def add(self, points: Sequence[Point]) -> None:
+        """Insert points; present ids are replaced. Raises EngineFault or StorageFault when the child failed."""
+        self._put("add", list(points))
+
+    def commit(self, revision: int) -> GenerationInfo:
+        """Finish the generation, force it to disk and swap it in, as brought up to the catalog's ``revision``.
+
+        Raises EngineFault or StorageFault when the child or the swap fails; the current generation is then as before.
+        """
+        self._put("commit", None)
+        self._committed = True
+        points = self._child.reply()
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        info = GenerationInfo(self._name, revision, self._embedder_digest, self._dim, points, created)
+        step("index.before_swap")
+        with storage_faults(self._root):
+            replace_file(self._root / "current.json", canonical_json({"format": FORMAT, **asdict(info)}).encode())
+        step("index.after_swap")
+        return info
+
+    def _put(self, verb: str, load: object) -> None:
+        if self._committed:
+            raise EngineFault("this generation is committed", hint="begin another build")
+        self._child.put(verb, load)
+
+
+def _remove(directory: Path) -> bool:
+    """Remove a generation unless someone holds it."""
+    try:
+        lock = FileLock.acquire(directory / LOCK_NAME, shared=False)
+    except HouseBusy:
+        return False
+    try:
+        # Out of the readers' sight first: one that came now would make a lock in the midst of the removal.
+        shutil.rmtree(directory.rename(directory.with_name(f"removed-{directory.name}")))
+    finally:
+        lock.release()
+    return True

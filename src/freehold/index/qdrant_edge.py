@@ -1,0 +1,397 @@
+"""The default vector index: Qdrant Edge, the Qdrant engine inside this process.
+
+One directory: ``lock``, ``index.json`` (format and dimension), ``shard/`` (the engine's own files) and, between a
+change and the next ``optimize``, an empty file ``unoptimized``. Payloads hold filter fields as tags, never text.
+The engine holds the GIL during a call: searches are short, whereas building belongs in a process of its own
+(see ``freehold.index.generations``). What was measured, and why the settings are what they are: ADR 0005.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import qdrant_edge as engine
+
+from freehold.core.errors import EngineFault, FreeholdError, HouseMismatch, StorageFault
+from freehold.core.types import Filter, Leg, Point, ScoredId, SparseVector
+from freehold.index.files import FULL_ERRNOS, storage_fault, storage_faults
+from freehold.index.locks import FileLock
+
+if TYPE_CHECKING:
+    from freehold.core.types import Float32
+
+FORMAT = 1
+LOCK_NAME = "lock"
+EXACT_BELOW = 10_000
+"""Up to this many points a scan of all of them takes about a millisecond, so that a graph would only lose recall."""
+SEGMENT_POINTS = 16_000
+"""Erasing one point rewrites its segment: this bounds the cost of an erasure."""
+HNSW_EF = 256
+OVERSAMPLING = 2.0
+TIE_MARGIN = 8
+WRITE_BATCH = 500
+IDS_PAGE = 5_000
+TAGS = "f"
+
+
+class QdrantEdgeIndex:
+    """``VectorIndex`` over one shard of Qdrant Edge. See ``create`` and ``open``."""
+
+    def __init__(self, path: Path, shard: engine.EdgeShard, lock: FileLock, *, dim: int, read_only: bool) -> None:
+        self._path = path
+        self._shard: engine.EdgeShard | None = shard
+        self._lock = lock
+        self._dim = dim
+        self._read_only = read_only
+        self._marker = path / "unoptimized"
+        self._optimized = not self._marker.exists()
+        self._appended = 0
+        self._points: int | None = None
+
+    @classmethod
+    def create(cls, path: Path, *, dim: int) -> Self:
+        """Make an empty index at ``path``, which must not exist or be empty, and open it for writing.
+
+        Raises StorageFault when the directory cannot be made or holds files already.
+        """
+        with storage_faults(path):
+            path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock.acquire(path / LOCK_NAME, shared=False)
+        try:
+            if {entry.name for entry in path.iterdir()} != {LOCK_NAME}:
+                raise StorageFault(f"{path} is not empty", hint="choose a new directory", refs=(str(path),))
+            with storage_faults(path), engine_faults(path, "create"):
+                (path / "index.json").write_text(json.dumps({"format": FORMAT, "dim": dim}))
+                shard = engine.EdgeShard.create(str(path / "shard"), _config(dim))
+                shard.update(engine.UpdateOperation.create_field_index(TAGS, engine.KeywordIndexParams()))
+                shard.flush()
+        except BaseException:
+            lock.release()
+            raise
+        return cls(path, shard, lock, dim=dim, read_only=False)
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool) -> Self:
+        """Open the index at ``path``: any number of readers, or one writer.
+
+        Raises HouseBusy when others hold it in a way that excludes this, StorageFault when it is missing or damaged,
+        HouseMismatch when a newer Freehold wrote it.
+        """
+        if not path.is_dir():
+            raise StorageFault(f"no index at {path}", hint="build it again from the catalog", refs=(str(path),))
+        with storage_faults(path):
+            lock = FileLock.acquire(path / LOCK_NAME, shared=read_only)
+        try:
+            dim = _read_dim(path)
+            with engine_faults(path, "open"):
+                shard = engine.EdgeShard.load(str(path / "shard"))
+        except BaseException:
+            lock.release()
+            raise
+        return cls(path, shard, lock, dim=dim, read_only=read_only)
+
+    @property
+    def dim(self) -> int:
+        """Length of the dense vectors."""
+        return self._dim
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Insert points; a chunk id that is present, or comes again later in ``points``, is replaced.
+
+        Every point is checked before any is written. A call that fills a segment takes seconds: it is then indexed.
+        Raises EngineFault for a wrong dimension, a number that is not finite, a malformed id or sparse vector.
+        """
+        shard = self._writable()
+        converted = [self._engine_point(point) for point in {point.chunk_id: point for point in points}.values()]
+        for start in range(0, len(converted), WRITE_BATCH):
+            batch = converted[start : start + WRITE_BATCH]
+            self._mark_unoptimized()
+            with engine_faults(self._path, "insert"):
+                # An overwrite in place would leave the old bytes where no vacuum sees them.
+                shard.update(engine.UpdateOperation.delete_points([point.id for point in batch]))
+                shard.update(engine.UpdateOperation.upsert_points(batch))
+                self._appended += len(batch)
+                if self._appended >= SEGMENT_POINTS:
+                    # The engine's own cap binds only merges: what was appended at one go becomes one segment.
+                    shard.optimize()
+                    self._appended = 0
+
+    def delete(self, chunk_ids: Collection[str]) -> None:
+        """Remove points; unknown ids are ignored. Raises EngineFault for an id that is not a canonical UUID."""
+        shard = self._writable()
+        ids = [_checked_id(chunk_id) for chunk_id in chunk_ids]
+        if ids:
+            self._mark_unoptimized()
+            with engine_faults(self._path, "delete"):
+                shard.update(engine.UpdateOperation.delete_points(list(ids)))
+
+    def optimize(self) -> None:
+        """Build search structures and rewrite the segments that held deleted points; durable on return."""
+        shard = self._writable()
+        with engine_faults(self._path, "optimize"):
+            shard.optimize()
+            shard.flush()
+        with storage_faults(self._path):
+            self._marker.unlink(missing_ok=True)
+        self._optimized = True
+        self._appended = 0
+
+    def flush(self) -> None:
+        """Return when everything acknowledged is on disk."""
+        shard = self._writable()
+        with engine_faults(self._path, "flush"):
+            shard.flush()
+
+    def search(
+        self,
+        *,
+        dense: Float32 | None = None,
+        sparse: SparseVector | None = None,
+        limit: int,
+        filter: Filter | None = None,
+        exact: bool = False,
+    ) -> Mapping[Leg, Sequence[ScoredId]]:
+        """The best ``limit`` points of each leg that is given, by score descending, equal scores by chunk id.
+
+        One call to the engine, and more only while a run of equal scores is cut by the limit. Up to EXACT_BELOW points
+        the search is exact in any case. Raises EngineFault for a vector that is malformed and for a negative limit.
+        """
+        shard = self._opened()
+        if limit < 0:
+            raise EngineFault(f"a limit of {limit} points", hint="ask for zero points or more")
+        asked: dict[Leg, tuple[engine.Query, engine.SearchParams | None]] = {}
+        if dense is not None:
+            nearest = engine.Query.Nearest(self._checked_dense(dense).tolist(), using="dense")
+            asked["dense"] = (nearest, EXACT if exact or self._total() <= EXACT_BELOW else APPROXIMATE)
+        if sparse is not None:
+            nearest = engine.Query.Nearest(_engine_sparse(sparse), using="bm25")
+            asked["lexical"] = (nearest, None if self._optimized else PRESENT_IDF)
+        condition = _engine_filter(filter)
+        found: dict[Leg, Sequence[ScoredId]] = dict.fromkeys(asked, ())
+        fetch = limit + TIE_MARGIN
+        while asked and limit:
+            requests = [
+                engine.QueryRequest(limit=fetch, query=nearest, params=params, filter=condition)
+                for nearest, params in asked.values()
+            ]
+            with engine_faults(self._path, "search"):
+                answers = shard.query_batch(engine.QueryBatchRequest(requests))
+            cut = set()
+            for leg, points in zip(asked, answers, strict=True):
+                if len(points) == fetch and points[-1].score == points[limit - 1].score:
+                    cut.add(leg)
+                else:
+                    found[leg] = _ranked(points, limit)
+            asked = {leg: query for leg, query in asked.items() if leg in cut}
+            fetch *= 4
+        return found
+
+    def ids(self) -> Iterator[str]:
+        """Every chunk id, in no promised order. Not to be mixed with changes."""
+        self._opened()
+        return self._scroll()
+
+    def count(self, filter: Filter | None = None) -> int:
+        """Number of points that pass the filter, exactly."""
+        shard = self._opened()
+        with engine_faults(self._path, "count"):
+            return shard.count(engine.CountRequest(exact=True, filter=_engine_filter(filter)))
+
+    def close(self) -> None:
+        """Flush and let go of files and lock. Any later call raises EngineFault; closing twice is fine."""
+        shard, self._shard = self._shard, None
+        if shard is None:
+            return
+        try:
+            with engine_faults(self._path, "close"):
+                shard.close()  # which flushes
+        finally:
+            self._lock.release()
+
+    def _opened(self) -> engine.EdgeShard:
+        if self._shard is None:
+            raise EngineFault(f"the index {self._path} is closed", hint="open it again")
+        return self._shard
+
+    def _writable(self) -> engine.EdgeShard:
+        shard = self._opened()
+        if self._read_only:
+            raise EngineFault(f"the index {self._path} is open for reading", hint="open it with read_only=False")
+        self._points = None
+        return shard
+
+    def _mark_unoptimized(self) -> None:
+        if self._optimized:
+            with storage_faults(self._path):
+                self._marker.touch()
+            self._optimized = False
+
+    def _total(self) -> int:
+        # Counting costs the engine more than a search, so the number is kept until the next change.
+        if self._points is None:
+            self._points = self.count()
+        return self._points
+
+    def _scroll(self) -> Iterator[str]:
+        offset: engine.PointId | None = None
+        while True:
+            request = engine.ScrollRequest(offset=offset, limit=IDS_PAGE, with_payload=False, with_vector=False)
+            with engine_faults(self._path, "scroll"):
+                records, offset = self._opened().scroll(request)
+            yield from (str(record.id) for record in records)
+            if offset is None:
+                return
+
+    def _checked_dense(self, vector: Float32, *refs: str) -> Float32:
+        vector = np.asarray(vector, dtype=np.float32)
+        if vector.shape != (self._dim,):
+            raise EngineFault(
+                f"a dense vector of shape {vector.shape} for an index of dimension {self._dim}",
+                hint="embed with the model that the index was built with",
+                refs=refs,
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            norm2 = np.dot(vector, vector)
+        if not np.isfinite(norm2):
+            raise EngineFault("a dense vector that is not finite", hint="check the embedder's output", refs=refs)
+        return vector
+
+    def _engine_point(self, point: Point) -> engine.Point:
+        tags = [_tag(key, value) for key, value in {**point.fields, "document_id": point.document_id}.items()]
+        dense = self._checked_dense(point.dense, point.chunk_id)
+        # The engine reads a list twice as fast as an array, which it takes element by element.
+        vectors = {"dense": dense.tolist(), "bm25": _engine_sparse(point.sparse, point.chunk_id)}
+        return engine.Point(_checked_id(point.chunk_id), vectors, {TAGS: tags})
+
+
+EXACT = engine.SearchParams(exact=True)
+APPROXIMATE = engine.SearchParams(
+    hnsw_ef=HNSW_EF, quantization=engine.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+)
+# Statistics kept with the postings still count what was deleted since the last optimize; a corpus given as a filter
+# makes the engine count what is present.
+PRESENT_IDF = engine.SearchParams(idf=engine.IdfParams(corpus=engine.Filter()))
+
+
+def _config(dim: int) -> engine.EdgeConfig:
+    def kilobytes(points: int) -> int:
+        return max(1, points * dim * 4 // 1024)
+
+    dense = engine.EdgeVectorParams(
+        size=dim,
+        distance=engine.Distance.Cosine,
+        hnsw_config=engine.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000),
+        quantization_config=engine.ScalarQuantizationConfig(engine.ScalarType.Int8, quantile=0.99),
+    )
+    optimizers = engine.EdgeOptimizersConfig(
+        # Vacuum as soon as a single point is deleted: the defaults leave deleted bytes on disk for good.
+        deleted_threshold=0.0,
+        vacuum_min_vector_number=1,
+        default_segment_number=1,
+        max_segment_size=kilobytes(SEGMENT_POINTS + WRITE_BATCH),
+        indexing_threshold=kilobytes(EXACT_BELOW),
+    )
+    return engine.EdgeConfig(
+        vectors={"dense": dense},
+        sparse_vectors={"bm25": engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf)},
+        optimizers=optimizers,
+        # The write-ahead log would keep deleted payloads. Durability comes from flush and the catalog's replay.
+        wal_enabled=False,
+    )
+
+
+def _read_dim(path: Path) -> int:
+    try:
+        meta = json.loads((path / "index.json").read_bytes())
+        written, dim = int(meta["format"]), int(meta["dim"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageFault(
+            f"{path / 'index.json'} is missing or damaged", hint="build the index again from the catalog"
+        ) from error
+    if written > FORMAT:
+        raise HouseMismatch(f"{path} has format {written}, this Freehold reads {FORMAT}", hint="upgrade Freehold")
+    return dim
+
+
+@contextmanager
+def engine_faults(path: Path, verb: str) -> Iterator[None]:
+    """Turn whatever the engine raises into EngineFault, or StorageFault where the disk is to blame."""
+    try:
+        yield
+    except (FreeholdError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic of the engine derives from BaseException
+        number = re.search(r"os error (\d+)", str(error))
+        if number:
+            raise storage_fault(path, str(error)[:200], full=int(number[1]) in FULL_ERRNOS) from error
+        raise EngineFault(
+            f"the engine failed to {verb} {path}: {str(error)[:200]}",
+            hint="build the index again from the catalog if it happens again",
+            refs=(str(path),),
+        ) from error
+
+
+def _checked_id(chunk_id: str) -> str:
+    try:
+        canonical = str(uuid.UUID(chunk_id)) == chunk_id
+    except (ValueError, AttributeError, TypeError):
+        canonical = False
+    if not canonical:
+        raise EngineFault("a chunk id that is not a canonical UUID", hint="make ids with freehold.core.ids.new_id")
+    return chunk_id
+
+
+def _tag(key: str, value: str) -> str:
+    # The key's length comes first, so that no two pairs of key and value give one tag.
+    tag = f"{len(key)}:{key}={value}"
+    try:
+        tag.encode()
+    except UnicodeEncodeError:
+        raise EngineFault(
+            "a filter field that is not valid Unicode", hint="clean metadata before indexing it"
+        ) from None
+    return tag
+
+
+def _engine_filter(filter: Filter | None) -> engine.Filter | None:
+    if not filter:
+        return None
+    return engine.Filter(
+        must=[engine.FieldCondition(key=TAGS, match=engine.MatchValue(_tag(*pair))) for pair in filter.items()]
+    )
+
+
+def _engine_sparse(vector: SparseVector, *refs: str) -> engine.SparseVector:
+    try:
+        indices = np.asarray(vector.indices, dtype=np.int64)
+        values = np.asarray(vector.values, dtype=np.float32)
+    except (ValueError, TypeError, OverflowError):
+        raise _bad_sparse(refs) from None
+    if indices.ndim != 1 or indices.shape != values.shape or not np.isfinite(values).all():
+        raise _bad_sparse(refs)
+    if indices.size and (indices[0] < 0 or indices[-1] >= 2**32 or (np.diff(indices) <= 0).any()):
+        raise _bad_sparse(refs)
+    return engine.SparseVector(indices.tolist(), values.tolist())
+
+
+def _bad_sparse(refs: tuple[str, ...]) -> EngineFault:
+    return EngineFault(
+        "a sparse vector whose indices are not ascending unsigned 32-bit numbers, or whose values are not finite",
+        hint="check the term analyzer's output",
+        refs=refs,
+    )
+
+
+def _ranked(points: Sequence[engine.ScoredPoint], limit: int) -> list[ScoredId]:
+    if not points:
+        return []
+    worst = points[min(limit, len(points)) - 1].score
+    ranked = sorted((-score, str(point.id)) for point in points if (score := point.score) >= worst)
+    return [ScoredId(chunk_id, -negated) for negated, chunk_id in ranked[:limit]]

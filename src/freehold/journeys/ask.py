@@ -1,0 +1,77 @@
+"""Ask: a question to an answer with citations, or to "not in these documents"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from freehold.core.ports import Generator
+from freehold.core.shelf import Shelf, page_of
+from freehold.core.types import Answer, Citation, Passage, Query, Trace
+from freehold.journeys.cite import cite
+from freehold.journeys.context import fit
+from freehold.journeys.search import Engines, Plan, Stopwatch, search
+
+PROMPT_TOKENS = 300
+"""Set aside for the instructions around the passages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Who words the answer, and within which limits."""
+
+    generator: Generator
+    timeout_s: float
+    answer_tokens: int
+    passages: int
+    """Hits that are offered to the generator."""
+
+
+def ask(
+    query: Query, *, plan: Plan, engines: Engines, voice: Voice, on_text: Callable[[str], None] | None = None
+) -> Answer:
+    """Answer from the house's documents alone.
+
+    ``on_text`` receives the generator's words as they come; the returned answer may have fewer, since a sentence that
+    no cited span supports is taken out. Raises EndpointFault when the generator fails.
+    """
+    watch = Stopwatch()
+    found = search(query, k=voice.passages, plan=plan, engines=engines)
+    watch.lap("search")
+    generator = voice.generator
+    room = generator.context_tokens - voice.answer_tokens - PROMPT_TOKENS - generator.count_tokens(query.text)
+    passages, dropped = fit(
+        found.hits, text_of=engines.shelf.text, count_tokens=generator.count_tokens, budget_tokens=room
+    )
+    watch.lap("context")
+    text = _write(query, passages, voice, on_text)
+    watch.lap("generate")
+    answer = cite(text, passages, question=query.text, embedder=engines.embedder)
+    citations = tuple(_with_page(c, engines.shelf) for c in answer.citations)
+    watch.lap("cite")
+    timings = {**{f"search.{stage}": ms for stage, ms in found.timings_ms.items() if stage != "total"}, **watch.stop()}
+    trace = Trace(
+        timings_ms=timings,
+        tokens={
+            "context": sum(generator.count_tokens(p.text) for p in passages),
+            "answer": generator.count_tokens(answer.text),
+        },
+        models={"embedder": engines.embedder.info.name, "generator": generator.name},
+        dropped=tuple(dropped),
+    )
+    return replace(answer, citations=citations, trace=trace)
+
+
+def _write(query: Query, passages: list[Passage], voice: Voice, on_text: Callable[[str], None] | None) -> str:
+    if not passages:
+        return ""
+    pieces = []
+    for piece in voice.generator.generate(query.text, passages, timeout_s=voice.timeout_s):
+        pieces.append(piece)
+        if on_text:
+            on_text(piece)
+    return "".join(pieces)
+
+
+def _with_page(citation: Citation, shelf: Shelf) -> Citation:
+    return replace(citation, page=page_of(shelf.document(citation.document_id).pages, citation.start))

@@ -1,0 +1,278 @@
+"""Ingest: files and records to documents, chunks and vectors on the shelf.
+
+The walk is lazy: sources are read, parsed and cut while earlier ones are embedded, and a window of documents at a time
+is committed whole. A source is skipped when its bytes and the recipe are unchanged, replaced when either changed, and
+quarantined, with the earlier version left as it was, when it cannot be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from freehold.core.faults import step
+from freehold.core.ids import new_id
+from freehold.core.ports import Embedder, Reranker
+from freehold.core.shelf import Changes, Entry, Known, NearDuplicate, Quarantined, Shelf, Vectors, page_of
+from freehold.core.types import Chunk, Document, ParsedText, Slice
+from freehold.text.duplicates import NearDuplicates
+
+WINDOW_CHUNKS = 512
+"""Chunks that are embedded and committed together: enough to sort by length well, seconds of work to lose at a kill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """One source, read: its text cleaned, its language told, its bytes kept for the vault (None for records)."""
+
+    source: str
+    sha256: str
+    parsed: ParsedText
+    language: str
+    signature: bytes
+    original: bytes | None
+
+
+Reader = Callable[[Sequence[str]], Iterator[Raw | Quarantined]]
+"""Turns sources into texts lazily: one outcome per source, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What a text goes through. ``recipe`` names the cutting: documents cut by another recipe are made anew."""
+
+    embedder: Embedder
+    reranker: Reranker | None
+    cut: Callable[[ParsedText, str], Sequence[Slice]]
+    """(cleaned text, language) to chunks."""
+    recipe: str
+    near_duplicate: float
+    """Jaccard similarity from which two documents are linked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A document that nearly repeats an earlier one."""
+
+    source: str
+    of: str
+    similarity: float
+
+
+@dataclass
+class IngestReport:
+    """What one ingest did. Counts are of this run alone."""
+
+    documents: int = 0
+    """New and replaced documents."""
+    replaced: int = 0
+    removed: int = 0
+    """Documents whose source has vanished, with pruning on."""
+    skipped: int = 0
+    """Sources whose bytes and recipe are unchanged."""
+    chunks: int = 0
+    embedded: int = 0
+    """Chunks that went through the model; the others' vectors were here already."""
+    quarantined: list[Quarantined] = field(default_factory=list)
+    near_duplicates: list[Repeat] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, how much of it is done, and how much there is."""
+
+
+def ingest(
+    found: Mapping[str, str],
+    *,
+    shelf: Shelf,
+    read: Reader,
+    workshop: Workshop,
+    progress: Progress,
+    vanished: Collection[str] = (),
+) -> IngestReport:
+    """Bring the shelf up to the sources ``found`` (source -> sha256 of its bytes) and drop the ``vanished`` ones.
+
+    Raises StorageFault when the disk fails: everything committed before stays, the rest is as if never begun.
+    """
+    started = time.perf_counter()
+    report = IngestReport()
+    known, quarantined = shelf.known(), shelf.quarantined()
+    todo = []
+    for source, sha256 in found.items():
+        bad = quarantined.get(source)
+        if _unchanged(known.get(source), sha256, workshop.recipe):
+            report.skipped += 1
+        elif bad and (bad.sha256, bad.recipe) == (sha256, workshop.recipe):
+            report.quarantined.append(bad)
+        else:
+            todo.append(source)
+    mended = [s for s in quarantined if s in found and _unchanged(known.get(s), found[s], workshop.recipe)]
+    report.removed = _prune(shelf, known, quarantined, vanished, mended)
+    repeats = _Repeats(shelf, workshop.near_duplicate)
+    done = 0
+    for window in _windows(read(todo), workshop):
+        drafts = [item for item in window if isinstance(item, _Draft)]
+        rejected = [item for item in window if isinstance(item, Quarantined)]
+        replaced = [known[d.raw.source].document_id for d in drafts if d.raw.source in known]
+        repeats.forget(replaced)
+        vectors = _vectors(drafts, shelf, workshop, report)
+        entries = [_entry(draft, workshop, vectors, repeats, report) for draft in drafts]
+        read_again = [d.raw.source for d in drafts if d.raw.source in quarantined]
+        shelf.commit(Changes(add=entries, remove=replaced, quarantine=rejected, release=read_again))
+        step("ingest.window")
+        report.documents += len(entries)
+        report.replaced += len(replaced)
+        report.chunks += sum(len(entry.chunks) for entry in entries)
+        report.quarantined.extend(rejected)
+        done += len(window)
+        progress("documents", done, len(todo))
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _unchanged(known: Known | None, sha256: str, recipe: str) -> bool:
+    return known is not None and known.sha256 == sha256 and known.recipe == recipe
+
+
+def _prune(
+    shelf: Shelf,
+    known: Mapping[str, Known],
+    quarantined: Mapping[str, Quarantined],
+    vanished: Collection[str],
+    mended: Collection[str],
+) -> int:
+    """Drop documents whose source has vanished, and let those out of quarantine that are as they were before."""
+    gone = [known[source].document_id for source in vanished if source in known]
+    released = [*mended, *(source for source in vanished if source in quarantined)]
+    if gone or released:
+        shelf.commit(Changes(remove=gone, release=released))
+    return len(gone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A document that is cut and waits for its vectors."""
+
+    raw: Raw
+    document: Document
+    chunks: tuple[Chunk, ...]
+    keys: tuple[bytes, ...]
+
+
+def _windows(outcomes: Iterable[Raw | Quarantined], workshop: Workshop) -> Iterator[list[_Draft | Quarantined]]:
+    """Outcomes in lists that hold some WINDOW_CHUNKS chunks each; a document is never split over two."""
+    window: list[_Draft | Quarantined] = []
+    chunks = 0
+    for outcome in outcomes:
+        item = _draft(outcome, workshop) if isinstance(outcome, Raw) else outcome
+        window.append(item)
+        chunks += len(item.chunks) if isinstance(item, _Draft) else 0
+        if chunks >= WINDOW_CHUNKS:
+            yield window
+            window, chunks = [], 0
+    if window:
+        yield window
+
+
+def _draft(raw: Raw, workshop: Workshop) -> _Draft:
+    parsed = raw.parsed
+    document = Document(
+        id=new_id(),
+        source=raw.source,
+        title=parsed.title,
+        text=parsed.text,
+        language=raw.language,
+        media_type=parsed.media_type,
+        pages=parsed.pages,
+        headings=parsed.headings,
+        metadata=parsed.metadata,
+    )
+    chunks = tuple(
+        Chunk(
+            id=new_id(),
+            document_id=document.id,
+            ordinal=ordinal,
+            start=piece.start,
+            end=piece.end,
+            text=parsed.text[piece.start : piece.end],
+            heading_path=piece.heading_path,
+            page=page_of(parsed.pages, piece.start),
+        )
+        for ordinal, piece in enumerate(workshop.cut(parsed, raw.language))
+    )
+    return _Draft(raw, document, chunks, tuple(_key(chunk, workshop) for chunk in chunks))
+
+
+def in_context(chunk: Chunk) -> str:
+    """The text that is embedded and indexed for a chunk: the headings above it, then its own words."""
+    return f"{chunk.context}\n{chunk.text}" if chunk.heading_path else chunk.text
+
+
+def _key(chunk: Chunk, workshop: Workshop) -> bytes:
+    codec = workshop.reranker.name if workshop.reranker else ""
+    made_by = f"{workshop.embedder.info.digest}|{codec}|"
+    return hashlib.blake2b(made_by.encode() + in_context(chunk).encode(), digest_size=16).digest()
+
+
+def _vectors(
+    drafts: Sequence[_Draft], shelf: Shelf, workshop: Workshop, report: IngestReport
+) -> Mapping[bytes, Vectors]:
+    """Vectors by key for every chunk of the drafts: from the shelf where they are, else from the model."""
+    texts = {key: in_context(chunk) for draft in drafts for key, chunk in zip(draft.keys, draft.chunks, strict=True)}
+    vectors = dict(shelf.cached(texts.keys()))
+    missing = [key for key in texts if key not in vectors]
+    report.embedded += len(missing)
+    if not missing:
+        return vectors
+    made = workshop.embedder.embed_documents([texts[key] for key in missing], tokens=workshop.reranker is not None)
+    codes = workshop.reranker.encode(made.tokens) if workshop.reranker and made.tokens is not None else None
+    for row, key in enumerate(missing):
+        vectors[key] = Vectors(made.vectors[row], codes[row] if codes else None)
+    return vectors
+
+
+def _entry(
+    draft: _Draft, workshop: Workshop, vectors: Mapping[bytes, Vectors], repeats: _Repeats, report: IngestReport
+) -> Entry:
+    repeat = repeats.link(draft.document, draft.raw.signature)
+    if repeat:
+        report.near_duplicates.append(Repeat(draft.raw.source, repeats.source(repeat.document_id), repeat.similarity))
+    return Entry(
+        document=draft.document,
+        sha256=draft.raw.sha256,
+        recipe=workshop.recipe,
+        signature=draft.raw.signature,
+        chunks=draft.chunks,
+        keys=draft.keys,
+        vectors=tuple(vectors[key] for key in draft.keys),
+        near_duplicate=repeat,
+        original=draft.raw.original,
+    )
+
+
+class _Repeats:
+    """The near-duplicates among all documents of the house, this run's included."""
+
+    def __init__(self, shelf: Shelf, threshold: float) -> None:
+        self._threshold = threshold
+        self._seen = NearDuplicates()
+        self._sources = {known.document_id: source for source, known in shelf.known().items()}
+        for document_id, signature in shelf.signatures():
+            self._seen.add(document_id, signature)
+
+    def link(self, document: Document, signature: bytes) -> NearDuplicate | None:
+        """The most similar earlier document, if any reaches the threshold; then remember this one."""
+        best = max(self._seen.similar(signature, threshold=self._threshold), key=lambda s: s[1], default=None)
+        self._seen.add(document.id, signature)
+        self._sources[document.id] = document.source
+        return NearDuplicate(*best) if best else None
+
+    def forget(self, document_ids: Iterable[str]) -> None:
+        for document_id in document_ids:
+            self._seen.remove(document_id)
+
+    def source(self, document_id: str) -> str:
+        return self._sources[document_id]

@@ -1,0 +1,73 @@
+"""Sync: bring the index up to the catalog by building the next generation aside and swapping it in.
+
+The same comparison serves the first build, an update, a replay after a crash and a repair: what the index has too much
+is deleted, what it lacks is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from freehold.core.faults import step
+from freehold.core.shelf import Indexable, Shelf
+from freehold.core.types import ModelInfo, Point
+from freehold.index.generations import GenerationInfo, Generations
+from freehold.journeys.ingest import Progress, in_context
+from freehold.text.terms import TermAnalyzer
+
+BATCH_POINTS = 500
+
+
+def sync(
+    shelf: Shelf, generations: Generations, *, model: ModelInfo, terms: TermAnalyzer, progress: Progress
+) -> GenerationInfo | None:
+    """Make the current generation hold exactly the shelf's chunks; None when there is nothing to index at all.
+
+    Costs two reads when nothing changed. Raises HouseBusy when another process builds, EngineFault and StorageFault
+    when the build fails; the current generation is then as it was.
+    """
+    revision = shelf.revision
+    current = generations.current()
+    if current and current.embedder_digest == model.digest and current.revision == revision:
+        return current
+    base = current if current and current.embedder_digest == model.digest else None
+    wanted = shelf.chunk_ids()
+    if base is None and not wanted:
+        return None
+    present = _ids(generations) if base else set()
+    missing = sorted(wanted - present)
+    step("sync.compared")
+    with generations.build(base=base, dim=model.dim, embedder_digest=model.digest) as builder:
+        builder.delete(present - wanted)
+        done = 0
+        for batch in _batches(_point(item, terms) for item in shelf.indexable(missing)):
+            builder.add(batch)
+            done += len(batch)
+            progress("index", done, len(missing))
+        return builder.commit(revision)
+
+
+def _ids(generations: Generations) -> set[str]:
+    index = generations.open_current()
+    try:
+        return set(index.ids())
+    finally:
+        index.close()
+
+
+def _point(item: Indexable, terms: TermAnalyzer) -> Point:
+    chunk = item.view.chunk
+    return Point(
+        chunk_id=chunk.id,
+        document_id=chunk.document_id,
+        dense=item.dense,
+        sparse=terms.document(in_context(chunk), item.view.language),
+        fields=item.fields,
+    )
+
+
+def _batches(points: Iterable[Point]) -> Iterator[list[Point]]:
+    iterator = iter(points)
+    while batch := list(islice(iterator, BATCH_POINTS)):
+        yield batch

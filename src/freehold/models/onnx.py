@@ -1,0 +1,250 @@
+"""Encoders of the BERT family as ONNX graphs, built from their weights: no torch, no exporter, every node chosen here.
+
+A graph takes ``input_ids`` int64 (batch, length), padded on the right, and ``lengths`` int32 (batch,); it gives
+``embedding`` float32 (batch, dim), pooled, and ``tokens`` float32 (batch, length, dim), the last hidden state; all
+vectors of unit L2 norm. Attention, skip connections and activations are ONNX Runtime's fused operators.
+
+Precision ``int8``: weights have one scale per output column, activations one scale per token, taken at run time. A
+scale per tensor, which is what stock dynamic quantization does, makes a vector depend on the texts that happen to
+share its batch; a scale per token does not, and it is closer to float32 as well (docs/decisions/0006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from freehold.core.errors import ModelMismatch
+from freehold.models.facts import Pooling
+
+Precision = Literal["int8", "float32"]
+Tensors = Mapping[str, NDArray[Any]]
+
+_FUSED = "com.microsoft"
+_WEIGHT_LEVELS = 63  # 7 bits: without VNNI, u8 x s8 products are added in 16 bits, and full-range weights overflow there
+_ACTIVATION_LEVELS = 127
+_GELU = {"gelu": "BiasGelu", "gelu_new": "FastGelu", "gelu_fast": "FastGelu", "gelu_pytorch_tanh": "FastGelu"}
+
+_BERT_LAYER = {
+    "query": "attention.self.query", "key": "attention.self.key", "value": "attention.self.value",
+    "attention": "attention.output.dense", "attention_norm": "attention.output.LayerNorm",
+    "widen": "intermediate.dense", "narrow": "output.dense", "norm": "output.LayerNorm",
+}  # fmt: skip
+_MPNET_LAYER = _BERT_LAYER | {
+    "query": "attention.attn.q", "key": "attention.attn.k", "value": "attention.attn.v",
+    "attention": "attention.attn.o", "attention_norm": "attention.LayerNorm",
+}  # fmt: skip
+_LAYERS = {
+    "bert": _BERT_LAYER, "roberta": _BERT_LAYER, "xlm-roberta": _BERT_LAYER, "camembert": _BERT_LAYER,
+    "mpnet": _MPNET_LAYER,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShape:
+    """What a ``config.json`` says that the weights do not."""
+
+    family: str
+    layers: int
+    heads: int
+    epsilon: float
+    gelu: str
+    first_position: int
+    """Row of the position table that the first token takes: RoBERTa's descendants start after the padding id."""
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> EncoderShape:
+        """Raises ModelMismatch for an architecture or activation that no graph is built for."""
+        family, activation = config.get("model_type"), config.get("hidden_act", "gelu")
+        if family not in _LAYERS or activation not in _GELU:
+            raise ModelMismatch(
+                f"no graph for model type {family!r} with activation {activation!r}",
+                hint=f'use embedder kind "sentence-transformers", or a model of type {", ".join(_LAYERS)}',
+            )
+        if config.get("position_embedding_type", "absolute") != "absolute":
+            raise ModelMismatch("only absolute positions are supported", hint='use kind "sentence-transformers"')
+        return cls(
+            family=family,
+            layers=int(config["num_hidden_layers"]),
+            heads=int(config["num_attention_heads"]),
+            epsilon=float(config.get("layer_norm_eps", 1e-12)),
+            gelu=_GELU[activation],
+            first_position=0 if family == "bert" else int(config.get("pad_token_id", 1)) + 1,
+        )
+
+
+def build_encoder(tensors: Tensors, shape: EncoderShape, *, pooling: Pooling, precision: Precision) -> bytes:
+    """The serialized ONNX model. Raises ModelMismatch when a tensor is missing."""
+    prefix = _prefix(tensors)
+    weights = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    try:
+        model = _Encoder(weights, shape, precision).model(pooling)
+    except KeyError as error:
+        raise ModelMismatch(f"the weights lack tensor {error}", hint="pull or export the model again") from error
+    return model.SerializeToString()  # type: ignore[no-any-return]
+
+
+def position_limit(tensors: Tensors, shape: EncoderShape) -> int:
+    """The longest input, special tokens included, that the position table has rows for."""
+    table = tensors[_prefix(tensors) + "embeddings.position_embeddings.weight"]
+    return len(table) - shape.first_position
+
+
+def _prefix(tensors: Tensors) -> str:
+    """What stands before ``embeddings.`` in the names: nothing, or the architecture's (``bert.``)."""
+    last = "embeddings.word_embeddings.weight"
+    for name in tensors:
+        if name.endswith(last):
+            return name.removesuffix(last)
+    raise ModelMismatch("the weights lack word embeddings", hint="pull or export the model again")
+
+
+class _Encoder:
+    """One graph in the making: nodes and constants are appended in order of computation."""
+
+    def __init__(self, weights: Tensors, shape: EncoderShape, precision: Precision) -> None:
+        self.weights = weights
+        self.shape = shape
+        self.precision = precision
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def model(self, pooling: Pooling) -> Any:
+        positions = self._positions()
+        bias = self._relative_bias(positions) if self.shape.family == "mpnet" else ""
+        hidden = self._embeddings(positions)
+        for layer in range(self.shape.layers):
+            hidden = self._layer(f"encoder.layer.{layer}.", hidden, bias)
+        self._op("LpNormalization", hidden, axis=-1, p=2, out="tokens")
+        self._op("LpNormalization", self._pooled(hidden, positions, pooling), axis=-1, p=2, out="embedding")
+        return self._finished()
+
+    def _positions(self) -> str:
+        length = self._op("Squeeze", self._op("Shape", "input_ids", start=1, end=2))
+        return self._op("Range", self._const(np.int64(0)), length, self._const(np.int64(1)))
+
+    def _embeddings(self, positions: str) -> str:
+        table = self._f32("embeddings.position_embeddings.weight")[self.shape.first_position :]
+        if "embeddings.token_type_embeddings.weight" in self.weights:
+            table = table + self._f32("embeddings.token_type_embeddings.weight")[0]  # every token is of type 0
+        words = self._word_rows(self._f32("embeddings.word_embeddings.weight"))
+        total = self._op("Add", words, self._op("Gather", self._const(table), positions))
+        norm = [self._const(self._f32(f"embeddings.LayerNorm.{part}")) for part in ("weight", "bias")]
+        return self._op("LayerNormalization", total, *norm, epsilon=self.shape.epsilon)
+
+    def _word_rows(self, table: NDArray[np.float32]) -> str:
+        if self.precision == "float32":
+            return self._op("Gather", self._const(table), "input_ids")
+        codes, scales = _quantized(table, levels=127, axis=1)
+        rows = self._op("Cast", self._op("Gather", self._const(codes), "input_ids"), to=TensorProto.FLOAT)
+        return self._op("Mul", rows, self._op("Gather", self._const(scales), "input_ids"))
+
+    def _layer(self, prefix: str, hidden: str, attention_bias: str) -> str:
+        names = {part: prefix + name for part, name in _LAYERS[self.shape.family].items()}
+        attended = self._attention(names, hidden, attention_bias)
+        hidden = self._skip_norm(names["attention_norm"], self._linear([names["attention"]], attended), hidden, names["attention"])
+        wide = self._linear([names["widen"]], hidden)
+        wide = self._op(self.shape.gelu, wide, self._bias([names["widen"]]), domain=_FUSED)
+        return self._skip_norm(names["norm"], self._linear([names["narrow"]], wide), hidden, names["narrow"])
+
+    def _attention(self, names: Mapping[str, str], hidden: str, attention_bias: str) -> str:
+        parts = [names["query"], names["key"], names["value"]]
+        queries, keys, values = self._split(self._linear(parts, hidden))
+        inputs = (queries, keys, values, self._bias(parts), "lengths", attention_bias)
+        return self._op("MultiHeadAttention", *inputs, domain=_FUSED, num_heads=self.shape.heads)
+
+    def _split(self, packed: str) -> tuple[str, str, str]:
+        outs = (f"{packed}.q", f"{packed}.k", f"{packed}.v")
+        self.nodes.append(helper.make_node("Split", [packed], outs, axis=-1, num_outputs=3))
+        return outs
+
+    def _skip_norm(self, norm: str, branch: str, skip: str, linear: str) -> str:
+        gamma, beta = (self._const(self._f32(f"{norm}.{part}")) for part in ("weight", "bias"))
+        inputs = (branch, skip, gamma, beta, self._bias([linear]))
+        return self._op("SkipLayerNormalization", *inputs, domain=_FUSED, epsilon=self.shape.epsilon)
+
+    def _bias(self, names: list[str]) -> str:
+        return self._const(np.concatenate([self._f32(f"{name}.bias") for name in names]))
+
+    def _linear(self, names: list[str], x: str) -> str:
+        """``x`` times the weights side by side; their biases are added by the fused operator that follows."""
+        weight = np.concatenate([self._f32(f"{name}.weight").T for name in names], axis=1)
+        if self.precision == "float32":
+            return self._op("MatMul", x, self._const(weight))
+        codes, scales = _quantized(weight, levels=_WEIGHT_LEVELS, axis=0)
+        peak = self._op("ReduceMax", self._op("Abs", x), self._const(np.array([-1])), keepdims=1)
+        peak = self._op("Max", peak, self._const(np.float32(1e-9)))
+        step, zero = self._const(np.float32(1 / _ACTIVATION_LEVELS)), self._const(np.uint8(128))
+        tokens = self._op("QuantizeLinear", self._op("Div", x, peak), step, zero)
+        inputs = (tokens, self._const(codes), step, self._const(scales[0]), zero, self._const(np.zeros_like(codes[0])))
+        return self._op("Mul", self._op("MatMulIntegerToFloat", *inputs, domain=_FUSED), peak)
+
+    def _relative_bias(self, positions: str) -> str:
+        """MPNet adds a learned bias to the attention scores by the distance of two tokens: (1, heads, length, length)."""
+        table = self._f32("encoder.relative_attention_bias.weight")
+        longest = len(self.weights["embeddings.position_embeddings.weight"]) - self.shape.first_position
+        distances = np.arange(-longest + 1, longest)
+        by_distance = np.ascontiguousarray(table[_buckets(distances, len(table))].T)
+        column, row = (self._op("Unsqueeze", positions, self._const(np.array([axis]))) for axis in (1, 0))
+        index = self._op("Add", self._op("Sub", row, column), self._const(np.int64(longest - 1)))
+        bias = self._op("Gather", self._const(by_distance), index, axis=1)
+        return self._op("Unsqueeze", bias, self._const(np.array([0])))
+
+    def _pooled(self, hidden: str, positions: str, pooling: Pooling) -> str:
+        if pooling == "cls":
+            return self._op("Gather", hidden, self._const(np.int64(0)), axis=1)
+        lengths = self._op("Unsqueeze", self._op("Cast", "lengths", to=TensorProto.INT64), self._const(np.array([1])))
+        if pooling == "mean":  # the sum points the same way, and length is normalised away
+            kept = self._op("Less", positions, lengths)
+        else:
+            kept = self._op("Equal", positions, self._op("Sub", lengths, self._const(np.int64(1))))
+        row = self._op("Unsqueeze", self._op("Cast", kept, to=TensorProto.FLOAT), self._const(np.array([1])))
+        return self._op("Squeeze", self._op("MatMul", row, hidden), self._const(np.array([1])))
+
+    def _finished(self) -> Any:
+        dim = self.weights["embeddings.word_embeddings.weight"].shape[1]
+        inputs = [
+            helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"]),
+            helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"]),
+        ]
+        outputs = [
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", dim]),
+            helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["batch", "length", dim]),
+        ]
+        graph = helper.make_graph(self.nodes, "encoder", inputs, outputs, self.constants)
+        opsets = [helper.make_opsetid("", 20), helper.make_opsetid(_FUSED, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+    def _f32(self, name: str) -> NDArray[np.float32]:
+        return np.asarray(self.weights[name], dtype=np.float32)
+
+    def _const(self, value: Any) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def _op(self, kind: str, *inputs: str, domain: str = "", out: str = "", **attributes: Any) -> str:
+        out = out or f"{kind}.{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [out], domain=domain, **attributes))
+        return out
+
+
+def _quantized(
+    weight: NDArray[np.float32], *, levels: int, axis: int
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Symmetric int8 codes and float32 scales, one scale per line along ``axis``; ``codes * scales`` is the weight."""
+    scales = np.maximum(np.abs(weight).max(axis=axis, keepdims=True), 1e-12) / levels
+    return np.rint(weight / scales).astype(np.int8), scales.astype(np.float32)
+
+
+def _buckets(distances: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """T5's bucket of each distance (key minus query): exact when near, logarithmic up to 128 when far."""
+    half, exact = count // 2, count // 4
+    away = np.abs(distances)
+    far = exact + (np.log(np.maximum(away, 1) / exact) / np.log(128 / exact) * (half - exact)).astype(np.int64)
+    return np.where(distances > 0, half, 0) + np.where(away < exact, away, np.minimum(far, half - 1))

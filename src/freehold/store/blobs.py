@@ -1,0 +1,55 @@
+"""The originals as they came in, each sealed under its document's own key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from freehold.core.errors import StorageFault
+from freehold.store.files import shred, write_durably
+from freehold.store.vault import seal, unseal
+
+
+class Blobs:
+    """One file per document, named by its id: ``blobs/3f/3f2a...``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    def put(self, document_id: str, data: bytes, *, key: bytes) -> None:
+        """Seal and keep the bytes; durable on return. Raises StorageFault."""
+        path = self.path(document_id)
+        path.parent.mkdir(exist_ok=True)
+        write_durably(path, seal(key, data, document_id=document_id), mode=0o600)
+
+    def get(self, document_id: str, *, key: bytes) -> bytes:
+        """The original bytes. Raises StorageFault when there are none or they are damaged."""
+        try:
+            sealed = self.path(document_id).read_bytes()
+        except OSError as e:
+            raise StorageFault(
+                f"the original cannot be read: {e.strerror}", hint="ingest the file again", refs=(document_id,)
+            ) from None
+        return unseal(key, sealed, document_id=document_id)
+
+    def delete(self, document_id: str) -> None:
+        """Overwrite and remove the document's original, if there is one."""
+        shred(self.path(document_id))
+
+    def ids(self) -> Iterator[str]:
+        """Ids of all documents whose original is kept, half-written ones included."""
+        for path in self._root.glob("*/*"):
+            yield path.name.removesuffix(".new")
+
+    def path(self, document_id: str) -> Path:
+        return self._root / document_id[:2] / document_id
+
+    def sweep(self, keep: set[str]) -> int:
+        """Remove what no catalog row speaks of: the leavings of a crash. Returns how many files went."""
+        count = 0
+        for path in list(self._root.glob("*/*")):
+            if path.name not in keep:
+                shred(path)
+                count += 1
+        return count

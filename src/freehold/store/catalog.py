@@ -1,0 +1,343 @@
+"""The catalog: the system of record. Texts, chunks and vectors by random ids; the index can be rebuilt from it alone.
+
+Every committed change raises ``revision`` by one; an index generation remembers the revision it holds, so comparing
+two numbers tells whether it is behind, and comparing two sets of chunk ids what it lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import sqlalchemy as sa
+
+from freehold.core.errors import StorageFault
+from freehold.core.faults import step
+from freehold.core.shelf import Changes, ChunkView, Entry, Indexable, Known, Quarantined, Stats, Vectors
+from freehold.core.types import Chunk, Document, Heading, Page, TokenCodes
+from freehold.store.sqlite import connect, guarded, truncate_log
+
+_metadata = sa.MetaData()
+_meta = sa.Table(
+    "meta", _metadata, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.String, nullable=False)
+)
+_documents = sa.Table(
+    "documents",
+    _metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("source", sa.String, nullable=False, unique=True),
+    sa.Column("title", sa.String, nullable=False),
+    sa.Column("language", sa.String, nullable=False),
+    sa.Column("media_type", sa.String, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("recipe", sa.String, nullable=False),
+    sa.Column("pages", sa.JSON, nullable=False),
+    sa.Column("headings", sa.JSON, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("signature", sa.LargeBinary, nullable=False),
+    sa.Column("near_duplicate_of", sa.String),
+    sa.Column("near_duplicate_similarity", sa.Float),
+    sa.Column("sealed", sa.Boolean, nullable=False),
+    sa.Column("ingested_at", sa.String, nullable=False),
+)
+_texts = sa.Table(
+    "texts",
+    _metadata,
+    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+)
+_chunks = sa.Table(
+    "chunks",
+    _metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("start", sa.Integer, nullable=False),
+    sa.Column("end", sa.Integer, nullable=False),
+    sa.Column("page", sa.Integer),
+    sa.Column("heading_path", sa.JSON, nullable=False),
+)
+_vectors = sa.Table(
+    "vectors",
+    _metadata,
+    sa.Column("chunk_id", sa.ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", sa.LargeBinary, nullable=False, index=True),
+    sa.Column("dense", sa.LargeBinary, nullable=False),
+    sa.Column("codes", sa.LargeBinary),
+    sa.Column("code_count", sa.Integer),
+)
+_quarantine = sa.Table(
+    "quarantine",
+    _metadata,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("code", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("recipe", sa.String, nullable=False),
+)
+
+_BATCH = 500
+"""Ids in one statement: well below SQLite's limit on bound values."""
+
+_T = TypeVar("_T")
+
+
+class Catalog:
+    """The tables above. Its methods are those of ``freehold.core.shelf.Shelf``, less what concerns files and keys."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = connect(path, _metadata)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # -- facts about the house -----------------------------------------------------------------------------------
+
+    def fact(self, key: str) -> str | None:
+        """A fact kept under ``key``, for instance which embedder the house was made with."""
+        with guarded(self._path), self._engine.connect() as c:
+            return c.execute(sa.select(_meta.c.value).where(_meta.c.key == key)).scalar()
+
+    def set_fact(self, key: str, value: str) -> None:
+        """Keep a fact; durable on return."""
+        with guarded(self._path), self._engine.begin() as c:
+            c.execute(sa.delete(_meta).where(_meta.c.key == key))
+            c.execute(sa.insert(_meta).values(key=key, value=value))
+
+    @property
+    def revision(self) -> int:
+        return int(self.fact("revision") or 0)
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def commit(self, changes: Changes) -> None:
+        """One transaction. What is removed is zeroed in the database (secure_delete) and gone from its log."""
+        with guarded(self._path), self._engine.begin() as c:
+            _each(c, _UNLINK, _documents.c.near_duplicate_of, changes.remove)
+            _each(c, sa.delete(_documents), _documents.c.id, changes.remove)
+            _each(c, sa.delete(_quarantine), _quarantine.c.source, changes.release)
+            _insert(c, changes.add)
+            _each(c, sa.delete(_quarantine), _quarantine.c.source, [q.source for q in changes.quarantine])
+            if changes.quarantine:
+                c.execute(sa.insert(_quarantine), [_quarantine_row(q) for q in changes.quarantine])
+            if changes.add or changes.remove:
+                _raise_revision(c)
+            step("catalog.before_commit")
+        step("catalog.committed")
+        if changes.remove:
+            truncate_log(self._engine)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def known(self) -> Mapping[str, Known]:
+        d = _documents.c
+        rows = self._rows(sa.select(d.source, d.id, d.sha256, d.recipe))
+        return {r.source: Known(r.id, r.sha256, r.recipe) for r in rows}
+
+    def quarantined(self) -> Mapping[str, Quarantined]:
+        return {row.source: Quarantined(**row._mapping) for row in self._rows(sa.select(_quarantine))}
+
+    def signatures(self) -> Iterator[tuple[str, bytes]]:
+        d = _documents.c
+        yield from ((r.id, r.signature) for r in self._rows(sa.select(d.id, d.signature).order_by(d.ingested_at, d.id)))
+
+    def cached(self, keys: Collection[bytes]) -> Mapping[bytes, Vectors]:
+        v = _vectors.c
+        rows = self._rows_in(sa.select(v.key, v.dense, v.codes, v.code_count), v.key, keys)
+        return {row.key: Vectors(_dense(row.dense), _codes(row.codes, row.code_count)) for row in rows}
+
+    def views(self, chunk_ids: Collection[str]) -> Mapping[str, ChunkView]:
+        rows = self._rows_in(_VIEW, _chunks.c.id, chunk_ids)
+        return {row.id: _view(row) for row in rows}
+
+    def codes(self, chunk_ids: Collection[str]) -> Mapping[str, TokenCodes]:
+        v = _vectors.c
+        rows = self._rows_in(sa.select(v.chunk_id, v.codes, v.code_count), v.chunk_id, chunk_ids)
+        return {row.chunk_id: TokenCodes(row.codes, row.code_count) for row in rows if row.codes is not None}
+
+    def text(self, document_id: str) -> str:
+        rows = self._rows(sa.select(_texts.c.text).where(_texts.c.document_id == document_id))
+        if not rows:
+            raise StorageFault("no such document", hint="it was deleted or erased", refs=(document_id,))
+        return str(rows[0].text)
+
+    def document(self, document_id: str) -> Document:
+        text = self.text(document_id)
+        row = self._rows(sa.select(_documents).where(_documents.c.id == document_id))[0]
+        return Document(
+            id=row.id,
+            source=row.source,
+            title=row.title,
+            text=text,
+            language=row.language,
+            media_type=row.media_type,
+            pages=tuple(Page(*p) for p in row.pages),
+            headings=tuple(Heading(*h) for h in row.headings),
+            metadata=row.metadata,
+        )
+
+    def document_ids(self) -> set[str]:
+        """Ids of all documents."""
+        return set(self._scalars(sa.select(_documents.c.id)))
+
+    def sealed_ids(self) -> set[str]:
+        """Ids of the documents whose original is kept."""
+        return set(self._scalars(sa.select(_documents.c.id).where(_documents.c.sealed)))
+
+    def chunk_ids(self) -> set[str]:
+        return set(self._scalars(sa.select(_chunks.c.id)))
+
+    def indexable(self, chunk_ids: Sequence[str]) -> Iterator[Indexable]:
+        query = _VIEW.add_columns(_vectors.c.dense, _documents.c.metadata, _documents.c.media_type).join(
+            _vectors, _vectors.c.chunk_id == _chunks.c.id
+        )
+        for batch in _batches(chunk_ids):
+            for row in self._rows(query.where(_chunks.c.id.in_(batch))):
+                fields = {**row.metadata, "language": row.language, "media_type": row.media_type}
+                yield Indexable(_view(row), _dense(row.dense), fields)
+
+    def stats(self) -> Stats:
+        d = _documents.c
+        count = sa.func.count()
+        with guarded(self._path), self._engine.connect() as c:
+            languages = {row[0]: row[1] for row in c.execute(sa.select(d.language, count).group_by(d.language))}
+            return Stats(
+                documents=sum(languages.values()),
+                chunks=c.execute(sa.select(count).select_from(_chunks)).scalar_one(),
+                quarantined=c.execute(sa.select(count).select_from(_quarantine)).scalar_one(),
+                near_duplicates=c.execute(sa.select(count).where(d.near_duplicate_of.is_not(None))).scalar_one(),
+                languages=languages,
+            )
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        with guarded(self._path), self._engine.connect() as c:
+            return c.execute(query).all()
+
+    def _rows_in(self, query: sa.Select[Any], column: sa.Column[Any], ids: Collection[Any]) -> list[sa.Row[Any]]:
+        return [row for batch in _batches(ids) for row in self._rows(query.where(column.in_(batch)))]
+
+    def _scalars(self, query: sa.Select[Any]) -> Sequence[Any]:
+        with guarded(self._path), self._engine.connect() as c:
+            return c.execute(query).scalars().all()
+
+
+# The chunk's text is cut out of its document's by the database: it is kept once, and only what is read is moved.
+_VIEW = sa.select(
+    _chunks,
+    sa.func.substr(_texts.c.text, _chunks.c.start + 1, _chunks.c.end - _chunks.c.start).label("chunk_text"),
+    _documents.c.source,
+    _documents.c.title,
+    _documents.c.language,
+).select_from(_chunks.join(_documents).join(_texts, _texts.c.document_id == _documents.c.id))
+
+
+def _view(row: Any) -> ChunkView:
+    chunk = Chunk(
+        id=row.id,
+        document_id=row.document_id,
+        ordinal=row.ordinal,
+        start=row.start,
+        end=row.end,
+        text=row.chunk_text,
+        heading_path=tuple(row.heading_path),
+        page=row.page,
+    )
+    return ChunkView(chunk, source=row.source, title=row.title, language=row.language)
+
+
+def _dense(data: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.frombuffer(data, dtype="<f4")
+
+
+def _codes(data: bytes | None, count: int | None) -> TokenCodes | None:
+    return None if data is None or count is None else TokenCodes(data, count)
+
+
+def _batches(ids: Collection[_T]) -> Iterator[list[_T]]:
+    items = list(ids)
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
+
+
+_UNLINK = sa.update(_documents).values(near_duplicate_of=None, near_duplicate_similarity=None)
+
+
+def _each(c: sa.Connection, statement: sa.Delete | sa.Update, column: sa.Column[Any], values: Collection[Any]) -> None:
+    for batch in _batches(values):
+        c.execute(statement.where(column.in_(batch)))
+
+
+def _raise_revision(c: sa.Connection) -> None:
+    current = c.execute(sa.select(_meta.c.value).where(_meta.c.key == "revision")).scalar()
+    c.execute(sa.delete(_meta).where(_meta.c.key == "revision"))
+    c.execute(sa.insert(_meta).values(key="revision", value=str(int(current or 0) + 1)))
+
+
+def _insert(c: sa.Connection, entries: Sequence[Entry]) -> None:
+    if not entries:
+        return
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    c.execute(sa.insert(_documents), [_document_row(e, now) for e in entries])
+    c.execute(sa.insert(_texts), [{"document_id": e.document.id, "text": e.document.text} for e in entries])
+    chunks = [_chunk_row(chunk) for e in entries for chunk in e.chunks]
+    vectors = [
+        _vector_row(chunk.id, key, vectors)
+        for e in entries
+        for chunk, key, vectors in zip(e.chunks, e.keys, e.vectors, strict=True)
+    ]
+    if chunks:
+        c.execute(sa.insert(_chunks), chunks)
+        c.execute(sa.insert(_vectors), vectors)
+
+
+def _document_row(entry: Entry, now: str) -> dict[str, object]:
+    document, duplicate = entry.document, entry.near_duplicate
+    return {
+        "id": document.id,
+        "source": document.source,
+        "title": document.title,
+        "language": document.language,
+        "media_type": document.media_type,
+        "sha256": entry.sha256,
+        "recipe": entry.recipe,
+        "pages": [[p.number, p.start, p.end] for p in document.pages],
+        "headings": [[h.level, h.start, h.end] for h in document.headings],
+        "metadata": dict(document.metadata),
+        "signature": entry.signature,
+        "near_duplicate_of": duplicate.document_id if duplicate else None,
+        "near_duplicate_similarity": duplicate.similarity if duplicate else None,
+        "sealed": entry.original is not None,
+        "ingested_at": now,
+    }
+
+
+def _chunk_row(chunk: Chunk) -> dict[str, object]:
+    return {
+        "id": chunk.id,
+        "document_id": chunk.document_id,
+        "ordinal": chunk.ordinal,
+        "start": chunk.start,
+        "end": chunk.end,
+        "page": chunk.page,
+        "heading_path": list(chunk.heading_path),
+    }
+
+
+def _vector_row(chunk_id: str, key: bytes, vectors: Vectors) -> dict[str, object]:
+    return {
+        "chunk_id": chunk_id,
+        "key": key,
+        "dense": np.ascontiguousarray(vectors.dense, dtype="<f4").tobytes(),
+        "codes": vectors.codes.data if vectors.codes else None,
+        "code_count": vectors.codes.count if vectors.codes else None,
+    }
+
+
+def _quarantine_row(q: Quarantined) -> dict[str, object]:
+    return {"source": q.source, "code": q.code, "reason": q.reason, "sha256": q.sha256, "recipe": q.recipe}

