@@ -49,7 +49,7 @@ class System:
 
     packages: Sequence[str] = ()
 
-    def prepare(self, corpus: Path, store: Path) -> None:
+    def prepare(self, store: Path) -> None:
         """Everything that is not ingesting: load models, make an empty store at ``store``."""
 
     def ingest(self, corpus: Path) -> int:
@@ -113,7 +113,7 @@ def serve(make: Callable[[Options], System]) -> None:
 def _obey(system: System, command: dict[str, Any]) -> dict[str, Any]:
     match command:
         case {"do": "ingest", "corpus": corpus, "store": store}:
-            system.prepare(Path(corpus), Path(store))
+            system.prepare(Path(store))
             count, seconds = system.timed_ingest(Path(corpus))
             return {"passages": count, "seconds": seconds}
         case {"do": "open", "store": store}:

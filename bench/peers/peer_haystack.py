@@ -28,7 +28,7 @@ class Haystack(System):
         self.texts = SentenceTransformersTextEmbedder(model=options.model, progress_bar=False)
         self.splitter = DocumentSplitter(split_by="word", split_length=CHUNK_WORDS, split_overlap=OVERLAP_WORDS)
 
-    def prepare(self, corpus: Path, store: Path) -> None:
+    def prepare(self, store: Path) -> None:
         self.documents.warm_up()
         self.splitter.warm_up()
         self.path = store / "store.json"

@@ -22,7 +22,7 @@ class LlamaIndex(System):
         torch.set_num_threads(options.threads)
         self.embedder = HuggingFaceEmbedding(options.model, device="cpu", embed_batch_size=options.batch)
 
-    def prepare(self, corpus: Path, store: Path) -> None:
+    def prepare(self, store: Path) -> None:
         self.store = store
 
     def ingest(self, corpus: Path) -> int:

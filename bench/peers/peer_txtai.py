@@ -17,7 +17,7 @@ class Txtai(System):
         torch.set_num_threads(options.threads)
         self.options = options
 
-    def prepare(self, corpus: Path, store: Path) -> None:
+    def prepare(self, store: Path) -> None:
         self.store = store
         self.database = Embeddings(
             path=self.options.model,

@@ -78,7 +78,7 @@ class ChunkingSettings:
     """[chunking]: how documents are cut. Budgets are in the embedder's own tokens."""
 
     kind: Literal["tokens", "sentences", "structure", "clauses"] = _setting("structure", "how texts are cut")
-    max_tokens: int = _setting(256, "budget of a chunk with its heading path", low=16)
+    max_tokens: int = _setting(256, "all that the model reads of a chunk: text, heading path, its own marks", low=16)
     overlap_tokens: int = _setting(32, "shared by neighbouring chunks", low=0)
 
 

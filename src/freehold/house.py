@@ -21,6 +21,7 @@ from freehold.index.generations import GenerationInfo, Generations
 from freehold.journeys import ask as asking
 from freehold.journeys import search as searching
 from freehold.journeys.ingest import IngestReport, Progress, Reader, Workshop, ingest
+from freehold.journeys.language import language_tools
 from freehold.journeys.search import Engines, Found, Plan
 from freehold.journeys.sources import beir_reader, file_reader, find_beir, find_files
 from freehold.journeys.sync import sync
@@ -31,7 +32,8 @@ from freehold.store.files import write_durably
 from freehold.store.lock import writer_lock
 from freehold.store.shelf import HouseShelf
 from freehold.text.chunk import chunk
-from freehold.text.sandbox import ParseLimits, ParserPool
+from freehold.text.parse.outcome import ParseLimits
+from freehold.text.sandbox import ParserPool
 from freehold.text.terms import TermAnalyzer
 
 FORMAT = "1"
@@ -80,9 +82,7 @@ class House:
 
     def close(self) -> None:
         """Let go of files, locks and models. Closing twice is fine."""
-        if self._index is not None:
-            self._index.close()
-            self._index = None
+        self._close_index()
         self.shelf.close()
 
     # -- the walks -----------------------------------------------------------------------------------------------
@@ -103,8 +103,8 @@ class House:
         limits = self._parse_limits()
         found = find_files(paths, max_bytes=limits.max_bytes, progress=lambda n: report_progress("files", n, 0))
         vanished = self._vanished(paths, found) if prune else ()
-        with ParserPool(limits, languages=self.settings.house.languages) as pool:
-            reader = file_reader(pool, recipe=self._recipe(fields), fields=dict(fields or {}))
+        with ParserPool(os.cpu_count() or 1, limits) as pool:
+            reader = file_reader(pool, found, recipe=self._recipe(fields), fields=fields or {})
             return self._ingest(found, reader, vanished, fields, report_progress)
 
     def ingest_beir(
@@ -112,12 +112,7 @@ class House:
     ) -> IngestReport:
         """Ingest the ``corpus.jsonl`` of a BEIR set; record ids become sources."""
         corpus = find_beir(folder)
-        reader = beir_reader(
-            corpus,
-            recipe=self._recipe(fields),
-            languages=self.settings.house.languages,
-            fields=dict(fields or {}),
-        )
+        reader = beir_reader(corpus, recipe=self._recipe(fields), fields=fields or {})
         return self._ingest(corpus.found, reader, (), fields, progress or _silent)
 
     def search(self, text: str, *, k: int = 10, plan: Plan | None = None, filter: Filter | None = None) -> Found:
@@ -162,9 +157,6 @@ class House:
             part.kind,
             self.settings.embedder_model,
             threads=part.threads or os.cpu_count() or 1,
-            endpoint=part.endpoint,
-            api_key=part.api_key.reveal() if part.api_key else None,
-            timeout_s=part.timeout_s,
         )
         made_by = self.shelf.fact("embedder")
         if made_by and made_by != embedder.info.digest:
@@ -173,11 +165,10 @@ class House:
                 hint="set embedder.model back, or make a new house and ingest again",
                 refs=(made_by[:12], embedder.info.digest[:12]),
             )
-        room = embedder.info.max_tokens - embedder.overhead_tokens
-        if self.settings.chunking.max_tokens > room:
+        limit = embedder.info.max_tokens
+        if self.settings.chunking.max_tokens > limit:
             raise SettingsError(
-                f"chunking.max_tokens is above what {embedder.info.name} reads",
-                hint=f"set it to {room} or less",
+                f"chunking.max_tokens is above what {embedder.info.name} reads", hint=f"set it to {limit} or less"
             )
         return embedder
 
@@ -196,7 +187,16 @@ class House:
     @cached_property
     def generator(self) -> Generator:
         """The settings' generator."""
-        return open_generator(self.settings.generator, embedder=self.embedder)
+        part = self.settings.generator
+        return open_generator(
+            part.kind,
+            language=language_tools(self.terms),
+            embedder=self.embedder,
+            model=part.model,
+            base_url=part.endpoint,
+            api_key=part.api_key.reveal() if part.api_key else None,
+            context_tokens=part.context_tokens or None,
+        )
 
     def plan(self, mode: Mode | None = None) -> Plan:
         """The retrieval plan of the settings, in another mode where one is given."""
@@ -237,6 +237,7 @@ class House:
         return report
 
     def _sync(self, progress: Progress) -> None:
+        self._close_index()  # a generation that is held open cannot be removed, and neither can what it forgot
         sync(self.shelf, self._generations, model=self.embedder.info, terms=self.terms, progress=progress)
 
     def _engines(self) -> Engines:
@@ -253,10 +254,14 @@ class House:
         if current is None:
             raise UsageError("the house holds no documents yet", hint=f"freehold --house {self.root} ingest PATH")
         if self._index is None or self._opened != current:
-            if self._index is not None:
-                self._index.close()
+            self._close_index()
             self._index, self._opened = self._generations.open_current(), current
         return self._index
+
+    def _close_index(self) -> None:
+        if self._index is not None:
+            self._index.close()
+            self._index = None
 
     def _cut(self, parsed: ParsedText, language: str) -> Sequence[Slice]:
         part = self.settings.chunking
@@ -264,7 +269,7 @@ class House:
             parsed.text,
             parsed.headings,
             kind=part.kind,
-            max_tokens=part.max_tokens,
+            max_tokens=part.max_tokens - self.embedder.overhead_tokens,
             overlap_tokens=part.overlap_tokens,
             offsets=self.embedder.offsets,
             language=language,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from freehold.core.errors import EngineFault, HouseBusy, HouseMismatch, StorageFault
+from freehold.core.ids import new_id
 from freehold.core.ports import VectorIndex
-from freehold.core.types import SparseVector
+from freehold.core.types import Point, SparseVector
 from freehold.index.qdrant_edge import EXACT_BELOW, QdrantEdgeIndex
 from freehold.testing.vector_index import DIM, VectorIndexCase, make_point, marked_point, unit
 
@@ -35,7 +36,7 @@ def clustered(count: int, *, dim: int, seed: int) -> np.ndarray:
 def test_a_graph_finds_what_a_scan_finds_and_erases_as_well(path: Path) -> None:
     vectors = clustered(EXACT_BELOW + 2_000, dim=48, seed=1)
     index = QdrantEdgeIndex.create(path, dim=48)
-    index.upsert([make_point(seed, dense=vector, sparse=SparseVector([], [])) for seed, vector in enumerate(vectors)])
+    index.upsert([Point(new_id(), "d", vector, SparseVector([], [])) for vector in vectors])
     victim = marked_point(1, dim=48)
     index.upsert([victim])
     index.optimize()
@@ -55,6 +56,7 @@ def test_a_graph_finds_what_a_scan_finds_and_erases_as_well(path: Path) -> None:
 
 def test_a_full_segment_is_closed_and_indexed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("freehold.index.qdrant_edge.SEGMENT_POINTS", 1_000)
+    monkeypatch.setattr("freehold.index.qdrant_edge.EXACT_BELOW", 500)
     index = QdrantEdgeIndex.create(path, dim=DIM)
     index.upsert([make_point(seed) for seed in range(3_000)])
     index.optimize()
@@ -89,11 +91,12 @@ def test_a_reader_refuses_to_write(path: Path) -> None:
     reader.close()
 
 
-def test_reading_changes_no_content(path: Path) -> None:
+def test_reading_changes_no_content_once_the_first_open_has_cleared_the_journals(path: Path) -> None:
     index = QdrantEdgeIndex.create(path, dim=DIM)
     index.upsert([make_point(seed) for seed in range(100)])
     index.optimize()
     index.close()
+    QdrantEdgeIndex.open(path, read_only=False).close()
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
     reader = QdrantEdgeIndex.open(path, read_only=True)
     reader.search(dense=unit(1), sparse=SparseVector([0], [1.0]), limit=10)

@@ -162,8 +162,9 @@ def demo(
     """Ingest the papers of a fictional insurer, measure the search on them, and ask three questions."""
     from freehold.demo.walk import walk
 
-    with output.progress_bars() as progress:
-        output.print_demo(walk(keep, progress=progress), as_json=as_json)
+    with output.progress_bars() as progress, output.download_bar() as download:
+        report = walk(keep, progress=progress, download=download)
+    output.print_demo(report, as_json=as_json)
 
 
 @models_app.command("list")
@@ -209,8 +210,8 @@ def _open(context: typer.Context) -> Any:
 def _pull(name: str, *, to: Path | None) -> Path:
     from freehold.models.pull import pull
 
-    with output.progress_bars() as progress:
-        return pull(name, to=to, progress=lambda done, total: progress("download", done, total))
+    with output.download_bar() as progress:
+        return pull(name, to=to, progress=progress)
 
 
 def _pairs(items: Sequence[str] | None, option: str) -> Mapping[str, str]:

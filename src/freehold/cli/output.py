@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -71,11 +80,25 @@ def progress_bars() -> Iterator[Report]:
         yield report
 
 
+@contextlib.contextmanager
+def download_bar() -> Iterator[Callable[[str, int], None]]:
+    """Bytes of a download as they arrive, on standard error."""
+    columns = (SpinnerColumn(), TextColumn("downloading {task.description}"), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(name: str, received_bytes: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=None)
+            bars.update(tasks[name], completed=received_bytes)
+
+        yield report
+
+
 _STAGES = {
     "files": "finding files",
     "documents": "reading and embedding documents",
     "index": "building the index",
-    "download": "downloading the model",
     "questions": "asking test questions",
 }
 
@@ -262,12 +285,26 @@ def print_doctor(
 
 def print_models(models: Sequence[ModelState], *, as_json: bool) -> None:
     """The manifest's models and which are here."""
+    rows = [
+        {
+            "name": model.card.name,
+            "kind": model.card.kind,
+            "licence": model.card.licence,
+            "upstream": model.card.upstream,
+            "size_bytes": sum(file.size_bytes for file in model.card.files),
+            "languages": list(model.card.languages),
+            "state": model.state,
+            "folder": str(model.folder),
+        }
+        for model in models
+    ]
     if as_json:
-        print_json({"models": [dataclasses.asdict(model) for model in models]})
+        print_json({"models": rows})
         return
     table = _plain("model", "kind", "size", "licence", "state")
-    for model in models:
-        table.add_row(model.name, model.kind, f"{model.size_bytes / 1e6:.0f} MB", model.licence, model.state)
+    for row, model in zip(rows, models, strict=True):
+        size = sum(file.size_bytes for file in model.card.files)
+        table.add_row(model.card.name, model.card.kind, f"{size / 1e6:.0f} MB", model.card.licence, str(row["state"]))
     out.print(table)
 
 

@@ -90,11 +90,6 @@ class Chunk:
     heading_path: tuple[str, ...] = ()
     page: int | None = None
 
-    @property
-    def context(self) -> str:
-        """The headings above the chunk as one line: embedded and indexed with it, never part of it."""
-        return " > ".join(self.heading_path)
-
 
 @dataclass(frozen=True, slots=True)
 class SparseVector:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
@@ -63,12 +63,12 @@ class DemoReport:
     answers: tuple[tuple[str, Answer], ...]
 
 
-def walk(keep: Path | None, *, progress: Progress) -> DemoReport:
+def walk(keep: Path | None, *, progress: Progress, download: Callable[[str, int], None]) -> DemoReport:
     """Run the demo in a temporary house, or in a new one at ``keep``. Pulls the house's model when it is missing."""
     with _folder(keep) as folder:
         values = {"house.name": "Meridian", "house.languages": LANGUAGES}
         with House.create(folder, values) as house:
-            pull(house.settings.embedder_model, progress=lambda done, total: progress("download", done, total))
+            pull(house.settings.embedder_model, progress=download)
             report = house.ingest([MERIDIAN / "documents"], progress=progress)
             rows = measure(house, questions("test"), progress)
             answers = tuple((text, house.ask(text)) for text in ASKED)
@@ -95,7 +95,7 @@ def measure(house: House, asked: Sequence[Question], progress: Progress) -> tupl
     }
     if house.reranker:
         plans["hybrid, reranked"] = house.plan("hybrid")
-    rows = []
+    rows: list[Row] = []
     for name, plan in plans.items():
         results = []
         for question in asked:

@@ -64,6 +64,9 @@ def _build(connection: Connection, path: Path, base: Path | None, dim: int) -> i
     step("index.optimized")
     points = index.count()
     index.close()
+    # The first opening removes journals and rewrites settings. Done here, where no second reader can be at it, it
+    # leaves files that readers do not change, and shows that the generation opens.
+    QdrantEdgeIndex.open(path, read_only=False).close()
     with storage_faults(path):
         sync_tree(path)
     return points

@@ -11,6 +11,9 @@ from pathlib import Path
 from freehold.core.errors import FreeholdError, StorageFault
 
 FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+UNSUPPORTED_ERRNOS = frozenset({errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+"""What file systems answer that cannot copy ranges by themselves."""
+PIECE_BYTES = 1 << 20
 
 
 @contextmanager
@@ -60,10 +63,19 @@ def _copy_file(source: Path, target: Path) -> None:
                 raise
             end = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
             while start < end:
-                copied = os.copy_file_range(reader.fileno(), writer.fileno(), end - start, start, start)
+                copied = _copy_range(reader.fileno(), writer.fileno(), start, end - start)
                 if copied == 0:
                     raise OSError(errno.EIO, "file shrank while it was copied", str(source))
                 start += copied
+
+
+def _copy_range(reader: int, writer: int, start: int, count: int) -> int:
+    try:
+        return os.copy_file_range(reader, writer, count, start, start)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED_ERRNOS:
+            raise
+        return os.pwrite(writer, os.pread(reader, min(count, PIECE_BYTES), start), start)
 
 
 def sync_tree(root: Path) -> None:

@@ -9,19 +9,24 @@ The engine holds the GIL during a call: searches are short, whereas building bel
 from __future__ import annotations
 
 import json
-import re
-import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
 import qdrant_edge as engine
 
-from freehold.core.errors import EngineFault, FreeholdError, HouseMismatch, StorageFault
+from freehold.core.errors import EngineFault, HouseMismatch, StorageFault
 from freehold.core.types import Filter, Leg, Point, ScoredId, SparseVector
-from freehold.index.files import FULL_ERRNOS, storage_fault, storage_faults
+from freehold.index.edge_values import (
+    TAGS,
+    checked_id,
+    engine_dense,
+    engine_faults,
+    engine_filter,
+    engine_point,
+    engine_sparse,
+)
+from freehold.index.files import storage_faults
 from freehold.index.locks import FileLock
 
 if TYPE_CHECKING:
@@ -31,14 +36,19 @@ FORMAT = 1
 LOCK_NAME = "lock"
 EXACT_BELOW = 10_000
 """Up to this many points a scan of all of them takes about a millisecond, so that a graph would only lose recall."""
-SEGMENT_POINTS = 16_000
+SEGMENT_POINTS = 32_000
 """Erasing one point rewrites its segment: this bounds the cost of an erasure."""
-HNSW_EF = 256
-OVERSAMPLING = 2.0
 TIE_MARGIN = 8
+"""Points fetched beyond the limit, to see whether the limit cuts a run of equal scores."""
 WRITE_BATCH = 500
 IDS_PAGE = 5_000
-TAGS = "f"
+EXACT = engine.SearchParams(exact=True)
+APPROXIMATE = engine.SearchParams(
+    hnsw_ef=256, quantization=engine.QuantizationSearchParams(rescore=True, oversampling=2.0)
+)
+# Statistics kept with the postings still count what was deleted since the last optimize; a corpus given as a filter
+# makes the engine count what is present.
+PRESENT_IDF = engine.SearchParams(idf=engine.IdfParams(corpus=engine.Filter()))
 
 
 class QdrantEdgeIndex:
@@ -67,8 +77,9 @@ class QdrantEdgeIndex:
         try:
             if {entry.name for entry in path.iterdir()} != {LOCK_NAME}:
                 raise StorageFault(f"{path} is not empty", hint="choose a new directory", refs=(str(path),))
-            with storage_faults(path), engine_faults(path, "create"):
+            with storage_faults(path):
                 (path / "index.json").write_text(json.dumps({"format": FORMAT, "dim": dim}))
+            with engine_faults(path, "create"):
                 shard = engine.EdgeShard.create(str(path / "shard"), _config(dim))
                 shard.update(engine.UpdateOperation.create_field_index(TAGS, engine.KeywordIndexParams()))
                 shard.flush()
@@ -109,7 +120,9 @@ class QdrantEdgeIndex:
         Raises EngineFault for a wrong dimension, a number that is not finite, a malformed id or sparse vector.
         """
         shard = self._writable()
-        converted = [self._engine_point(point) for point in {point.chunk_id: point for point in points}.values()]
+        converted = [
+            engine_point(point, dim=self._dim) for point in {point.chunk_id: point for point in points}.values()
+        ]
         for start in range(0, len(converted), WRITE_BATCH):
             batch = converted[start : start + WRITE_BATCH]
             self._mark_unoptimized()
@@ -126,7 +139,7 @@ class QdrantEdgeIndex:
     def delete(self, chunk_ids: Collection[str]) -> None:
         """Remove points; unknown ids are ignored. Raises EngineFault for an id that is not a canonical UUID."""
         shard = self._writable()
-        ids = [_checked_id(chunk_id) for chunk_id in chunk_ids]
+        ids = [checked_id(chunk_id) for chunk_id in chunk_ids]
         if ids:
             self._mark_unoptimized()
             with engine_faults(self._path, "delete"):
@@ -168,12 +181,12 @@ class QdrantEdgeIndex:
             raise EngineFault(f"a limit of {limit} points", hint="ask for zero points or more")
         asked: dict[Leg, tuple[engine.Query, engine.SearchParams | None]] = {}
         if dense is not None:
-            nearest = engine.Query.Nearest(self._checked_dense(dense).tolist(), using="dense")
+            nearest = engine.Query.Nearest(engine_dense(dense, dim=self._dim), using="dense")
             asked["dense"] = (nearest, EXACT if exact or self._total() <= EXACT_BELOW else APPROXIMATE)
         if sparse is not None:
-            nearest = engine.Query.Nearest(_engine_sparse(sparse), using="bm25")
+            nearest = engine.Query.Nearest(engine_sparse(sparse), using="bm25")
             asked["lexical"] = (nearest, None if self._optimized else PRESENT_IDF)
-        condition = _engine_filter(filter)
+        condition = engine_filter(filter)
         found: dict[Leg, Sequence[ScoredId]] = dict.fromkeys(asked, ())
         fetch = limit + TIE_MARGIN
         while asked and limit:
@@ -202,7 +215,7 @@ class QdrantEdgeIndex:
         """Number of points that pass the filter, exactly."""
         shard = self._opened()
         with engine_faults(self._path, "count"):
-            return shard.count(engine.CountRequest(exact=True, filter=_engine_filter(filter)))
+            return shard.count(engine.CountRequest(exact=True, filter=engine_filter(filter)))
 
     def close(self) -> None:
         """Flush and let go of files and lock. Any later call raises EngineFault; closing twice is fine."""
@@ -249,36 +262,6 @@ class QdrantEdgeIndex:
             if offset is None:
                 return
 
-    def _checked_dense(self, vector: Float32, *refs: str) -> Float32:
-        vector = np.asarray(vector, dtype=np.float32)
-        if vector.shape != (self._dim,):
-            raise EngineFault(
-                f"a dense vector of shape {vector.shape} for an index of dimension {self._dim}",
-                hint="embed with the model that the index was built with",
-                refs=refs,
-            )
-        with np.errstate(over="ignore", invalid="ignore"):
-            norm2 = np.dot(vector, vector)
-        if not np.isfinite(norm2):
-            raise EngineFault("a dense vector that is not finite", hint="check the embedder's output", refs=refs)
-        return vector
-
-    def _engine_point(self, point: Point) -> engine.Point:
-        tags = [_tag(key, value) for key, value in {**point.fields, "document_id": point.document_id}.items()]
-        dense = self._checked_dense(point.dense, point.chunk_id)
-        # The engine reads a list twice as fast as an array, which it takes element by element.
-        vectors = {"dense": dense.tolist(), "bm25": _engine_sparse(point.sparse, point.chunk_id)}
-        return engine.Point(_checked_id(point.chunk_id), vectors, {TAGS: tags})
-
-
-EXACT = engine.SearchParams(exact=True)
-APPROXIMATE = engine.SearchParams(
-    hnsw_ef=HNSW_EF, quantization=engine.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
-)
-# Statistics kept with the postings still count what was deleted since the last optimize; a corpus given as a filter
-# makes the engine count what is present.
-PRESENT_IDF = engine.SearchParams(idf=engine.IdfParams(corpus=engine.Filter()))
-
 
 def _config(dim: int) -> engine.EdgeConfig:
     def kilobytes(points: int) -> int:
@@ -320,78 +303,13 @@ def _read_dim(path: Path) -> int:
     return dim
 
 
-@contextmanager
-def engine_faults(path: Path, verb: str) -> Iterator[None]:
-    """Turn whatever the engine raises into EngineFault, or StorageFault where the disk is to blame."""
-    try:
-        yield
-    except (FreeholdError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # a panic of the engine derives from BaseException
-        number = re.search(r"os error (\d+)", str(error))
-        if number:
-            raise storage_fault(path, str(error)[:200], full=int(number[1]) in FULL_ERRNOS) from error
-        raise EngineFault(
-            f"the engine failed to {verb} {path}: {str(error)[:200]}",
-            hint="build the index again from the catalog if it happens again",
-            refs=(str(path),),
-        ) from error
-
-
-def _checked_id(chunk_id: str) -> str:
-    try:
-        canonical = str(uuid.UUID(chunk_id)) == chunk_id
-    except (ValueError, AttributeError, TypeError):
-        canonical = False
-    if not canonical:
-        raise EngineFault("a chunk id that is not a canonical UUID", hint="make ids with freehold.core.ids.new_id")
-    return chunk_id
-
-
-def _tag(key: str, value: str) -> str:
-    # The key's length comes first, so that no two pairs of key and value give one tag.
-    tag = f"{len(key)}:{key}={value}"
-    try:
-        tag.encode()
-    except UnicodeEncodeError:
-        raise EngineFault(
-            "a filter field that is not valid Unicode", hint="clean metadata before indexing it"
-        ) from None
-    return tag
-
-
-def _engine_filter(filter: Filter | None) -> engine.Filter | None:
-    if not filter:
-        return None
-    return engine.Filter(
-        must=[engine.FieldCondition(key=TAGS, match=engine.MatchValue(_tag(*pair))) for pair in filter.items()]
-    )
-
-
-def _engine_sparse(vector: SparseVector, *refs: str) -> engine.SparseVector:
-    try:
-        indices = np.asarray(vector.indices, dtype=np.int64)
-        values = np.asarray(vector.values, dtype=np.float32)
-    except (ValueError, TypeError, OverflowError):
-        raise _bad_sparse(refs) from None
-    if indices.ndim != 1 or indices.shape != values.shape or not np.isfinite(values).all():
-        raise _bad_sparse(refs)
-    if indices.size and (indices[0] < 0 or indices[-1] >= 2**32 or (np.diff(indices) <= 0).any()):
-        raise _bad_sparse(refs)
-    return engine.SparseVector(indices.tolist(), values.tolist())
-
-
-def _bad_sparse(refs: tuple[str, ...]) -> EngineFault:
-    return EngineFault(
-        "a sparse vector whose indices are not ascending unsigned 32-bit numbers, or whose values are not finite",
-        hint="check the term analyzer's output",
-        refs=refs,
-    )
-
-
 def _ranked(points: Sequence[engine.ScoredPoint], limit: int) -> list[ScoredId]:
-    if not points:
-        return []
-    worst = points[min(limit, len(points)) - 1].score
-    ranked = sorted((-score, str(point.id)) for point in points if (score := point.score) >= worst)
-    return [ScoredId(chunk_id, -negated) for negated, chunk_id in ranked[:limit]]
+    """The engine's points, which come by score, with equal scores put in order of chunk id and then cut."""
+    scores = [point.score for point in points]
+    end = len(points)
+    while end > limit and scores[end - 1] < scores[limit - 1]:
+        end -= 1
+    ranked = [ScoredId(str(point.id), score) for point, score in zip(points[:end], scores[:end], strict=True)]
+    if len(set(scores)) < len(scores):
+        ranked.sort(key=lambda hit: (-hit.score, hit.chunk_id))
+    return ranked[:limit]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from freehold.core.types import Hit, Passage
 from freehold.models.generate import passage_block
@@ -23,6 +23,10 @@ class _Window:
     start: int
     end: int
 
+    @property
+    def place(self) -> tuple[str, int, int]:
+        return self.hit.document_id, self.start, self.end
+
 
 def fit(
     hits: Sequence[Hit],
@@ -40,15 +44,15 @@ def fit(
     """
     shapes = _Shapes(text_of)
     windows: list[_Window] = []
-    costs: dict[_Window, int] = {}
+    costs: dict[tuple[str, int, int], int] = {}
     dropped: list[str] = []
     for hit in sorted(hits, key=lambda hit: hit.rank):
         for reach in (neighbour_chars, 0):
             joined = shapes.join(windows, _Window(hit, *shapes.around(hit, reach)))
             for window in joined:
-                if window not in costs:
-                    costs[window] = count_tokens(passage_block(len(joined), shapes.passage(window)))
-            if sum(costs[window] for window in joined) <= budget_tokens:
+                if window.place not in costs:
+                    costs[window.place] = count_tokens(passage_block(len(joined), shapes.passage(window)))
+            if sum(costs[window.place] for window in joined) <= budget_tokens:
                 windows = joined
                 break
         else:

@@ -17,6 +17,7 @@ from freehold.core.ids import new_id
 from freehold.core.ports import Embedder, Reranker
 from freehold.core.shelf import Changes, Entry, Known, NearDuplicate, Quarantined, Shelf, Vectors, page_of
 from freehold.core.types import Chunk, Document, ParsedText, Slice
+from freehold.text.chunk.context import with_context
 from freehold.text.duplicates import NearDuplicates
 
 WINDOW_CHUNKS = 512
@@ -208,7 +209,7 @@ def _draft(raw: Raw, workshop: Workshop) -> _Draft:
 
 def in_context(chunk: Chunk) -> str:
     """The text that is embedded and indexed for a chunk: the headings above it, then its own words."""
-    return f"{chunk.context}\n{chunk.text}" if chunk.heading_path else chunk.text
+    return with_context(chunk.heading_path, chunk.text)
 
 
 def _key(chunk: Chunk, workshop: Workshop) -> bytes:

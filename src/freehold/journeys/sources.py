@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from freehold.core.errors import UsageError
 from freehold.core.ids import sha256_hex
 from freehold.core.shelf import Quarantined
 from freehold.core.types import ParsedText
-from freehold.journeys.ingest import Raw
-from freehold.text.sandbox import ParsedDoc, ParserPool, Rejected, prepare
+from freehold.journeys.ingest import Raw, Reader
+from freehold.text.parse.outcome import Rejected
+from freehold.text.prepare import ParsedDoc, prepare
+from freehold.text.sandbox import ParserPool
 
 
 def find_files(paths: Sequence[Path], *, max_bytes: int, progress: Callable[[int], None]) -> dict[str, str]:
@@ -53,31 +55,29 @@ def _digest(file: Path, max_bytes: int) -> str:
         return ""
 
 
-def file_reader(
-    pool: ParserPool, *, recipe: str, fields: dict[str, str]
-) -> Callable[[Sequence[str]], Iterator[Raw | Quarantined]]:
+def file_reader(pool: ParserPool, digests: Mapping[str, str], *, recipe: str, fields: Mapping[str, str]) -> Reader:
     """Reads files through the parsing processes; ``fields`` are filter fields given to every document."""
 
     def read(sources: Sequence[str]) -> Iterator[Raw | Quarantined]:
         for path, outcome in pool.map(Path(source) for source in sources):
-            yield _from_file(str(path), outcome, recipe, fields)
+            source = str(path)
+            if isinstance(outcome, Rejected):
+                yield Quarantined(source, outcome.reason, outcome.message, sha256=digests[source], recipe=recipe)
+            else:
+                yield _from_file(source, outcome, fields)
 
     return read
 
 
-def _from_file(source: str, outcome: ParsedDoc | Rejected, recipe: str, fields: dict[str, str]) -> Raw | Quarantined:
-    if isinstance(outcome, Rejected):
-        return Quarantined(source, outcome.code, outcome.message, sha256=outcome.sha256, recipe=recipe)
+def _from_file(source: str, read: ParsedDoc, fields: Mapping[str, str]) -> Raw | Quarantined:
     try:
         original = Path(source).read_bytes()
     except OSError as e:
         return Quarantined(source, "unreadable", f"the file vanished while it was read: {e.strerror}")
-    if sha256_hex(original) != outcome.sha256:
+    if sha256_hex(original) != read.sha256:
         return Quarantined(source, "changing", "the file changed while it was read; ingest it again when it is still")
-    parsed = outcome.parsed
-    title = parsed.title or Path(source).stem
-    parsed = replace(parsed, title=title, metadata=fields)
-    return Raw(source, outcome.sha256, parsed, outcome.language, outcome.signature, original)
+    parsed = replace(read.parsed, title=read.parsed.title or Path(source).stem, metadata=fields)
+    return Raw(source, read.sha256, parsed, read.language, read.signature, original)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,7 @@ def _scan(corpus: BeirCorpus, line: bytes, number: int, offset: int) -> None:
     corpus.bad[name] = Quarantined(name, *problem, sha256=digest)
 
 
-def beir_reader(
-    corpus: BeirCorpus, *, recipe: str, languages: tuple[str, ...], fields: dict[str, str]
-) -> Callable[[Sequence[str]], Iterator[Raw | Quarantined]]:
+def beir_reader(corpus: BeirCorpus, *, recipe: str, fields: Mapping[str, str]) -> Reader:
     """Reads a corpus's records one by one; a record's metadata of plain values become filter fields."""
 
     def read(sources: Sequence[str]) -> Iterator[Raw | Quarantined]:
@@ -140,19 +138,18 @@ def beir_reader(
                     yield replace(corpus.bad[source], recipe=recipe)
                     continue
                 lines.seek(corpus.offsets[source])
-                yield _from_record(source, lines.readline(), recipe, languages, fields)
+                yield _from_record(source, lines.readline(), recipe, fields)
 
     return read
 
 
-def _from_record(
-    source: str, line: bytes, recipe: str, languages: tuple[str, ...], fields: dict[str, str]
-) -> Raw | Quarantined:
+def _from_record(source: str, line: bytes, recipe: str, fields: Mapping[str, str]) -> Raw | Quarantined:
     record, digest = json.loads(line), sha256_hex(line)
     metadata = {k: str(v) for k, v in (record.get("metadata") or {}).items() if isinstance(v, str | int | float)}
     title = record.get("title") or ""
-    parsed = ParsedText(record["text"], title=title, media_type="application/x-beir", metadata={**metadata, **fields})
-    doc = prepare(parsed, languages=languages)
-    if not doc.parsed.text.strip():
-        return Quarantined(source, "no_text", "the record holds no text", sha256=digest, recipe=recipe)
-    return Raw(source, digest, doc.parsed, doc.language, doc.signature, original=None)
+    read = prepare(
+        ParsedText(record["text"], title=title, media_type="application/x-beir", metadata={**metadata, **fields})
+    )
+    if isinstance(read, Rejected):
+        return Quarantined(source, read.reason, read.message, sha256=digest, recipe=recipe)
+    return Raw(source, digest, read.parsed, read.language, read.signature, original=None)

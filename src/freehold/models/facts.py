@@ -92,7 +92,9 @@ def _pooling(config: Mapping[str, Any], folder: Path) -> Pooling:
         "pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last",
     }  # fmt: skip
     stated = config.get("pooling_mode")
-    modes = [stated] if stated else [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
+    modes = (
+        [stated] if stated else [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
+    )
     if len(modes) != 1 or modes[0] not in keys:
         raise ModelMismatch(f"{folder} pools by {modes}", hint="mean, cls and last-token pooling are supported")
     return keys[modes[0]]

@@ -9,12 +9,13 @@ from pathlib import Path
 from freehold.core.errors import SettingsError
 from freehold.core.ports import Embedder, Generator
 from freehold.core.types import Passage
+from freehold.models.manifest import locate
 
 NOT_FOUND = "NOT_IN_PASSAGES"
 """What a model is told to write when the passages hold no answer. A generator turns it into yielding nothing."""
 
 ANSWER_TOKENS = 512
-"""Room kept in the context window for the answer, and the most a model may write."""
+"""The most a model may write where nothing else is set."""
 
 _INSTRUCTION = f"""You answer questions from numbered passages of the reader's own documents.
 - Use only what the passages say. Do not add anything from elsewhere, and do not guess.
@@ -31,12 +32,12 @@ class Language:
     """What a generator without a model of its own needs to know of language; the text room provides it.
 
     ``of(text)`` is an ISO 639-1 code or ``und``; ``sentences(text, language)`` are ascending half-open spans;
-    ``terms(text, language)`` are stems in order, stop words left out.
+    ``terms(text, language)`` are ids of stems, stop words left out.
     """
 
     of: Callable[[str], str]
     sentences: Callable[[str, str], Sequence[tuple[int, int]]]
-    terms: Callable[[str, str], Sequence[str]]
+    terms: Callable[[str, str], Sequence[int]]
 
 
 def passage_block(number: int, passage: Passage) -> str:
@@ -52,11 +53,6 @@ def messages(question: str, passages: Sequence[Passage]) -> list[dict[str, str]]
         {"role": "system", "content": _INSTRUCTION},
         {"role": "user", "content": f"{blocks}\nQuestion: {question}"},
     ]
-
-
-def frame_text(question: str) -> str:
-    """The prompt without its passages, to be counted against the context budget."""
-    return "\n".join(message["content"] for message in messages(question, ()))
 
 
 def spoken(pieces: Iterable[str]) -> Iterator[str]:
@@ -102,11 +98,13 @@ def open_generator(
     base_url: str = "",
     api_key: str | None = None,
     context_tokens: int | None = None,
+    answer_tokens: int = ANSWER_TOKENS,
 ) -> Generator:
     """The generator of that kind.
 
-    ``extractive`` quotes sentences with the help of ``language`` and, if given, ``embedder``. ``openai`` asks ``model`` at
-    ``base_url`` (ending in ``/v1``). ``llama-cpp`` loads the GGUF file ``model``.
+    ``extractive`` quotes sentences with the help of ``language`` and, if given, ``embedder``. ``openai`` asks ``model``
+    at ``base_url`` (ending in ``/v1``). ``llama-cpp`` loads ``model``: a GGUF file, a folder with one, or a packaged
+    name.
     Raises SettingsError for an unknown kind or a missing setting, ModelNotFound for a missing file.
     """
     if kind == "extractive":
@@ -116,9 +114,22 @@ def open_generator(
     if kind == "openai":
         from freehold.models.generate_openai import OpenAIGenerator
 
-        return OpenAIGenerator(base_url, model, api_key=api_key, context_tokens=context_tokens)
+        return OpenAIGenerator(
+            base_url, model, api_key=api_key, context_tokens=context_tokens, answer_tokens=answer_tokens
+        )
     if kind == "llama-cpp":
         from freehold.models.generate_llama import LlamaGenerator
 
-        return LlamaGenerator(Path(model), context_tokens=context_tokens)
+        return LlamaGenerator(_gguf(model), context_tokens=context_tokens, answer_tokens=answer_tokens)
     raise SettingsError(f"unknown generator kind {kind!r}", hint="use extractive, openai or llama-cpp")
+
+
+def _gguf(model: str) -> Path:
+    """The GGUF file that ``model`` means. Raises ModelNotFound or SettingsError."""
+    if model.endswith(".gguf"):
+        return Path(model).expanduser()
+    folder = locate(model)
+    files = sorted(folder.glob("*.gguf"))
+    if len(files) != 1:
+        raise SettingsError(f"{len(files)} GGUF files in {folder}", hint="name the file itself", refs=(str(folder),))
+    return files[0]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from freehold.core.errors import ModelMismatch, ModelNotFound, SettingsError
 from freehold.core.types import Passage
+from freehold.models.generate import ANSWER_TOKENS
 from freehold.models.generate_openai import OpenAIGenerator
 
 CONTEXT_TOKENS = 8192
@@ -21,7 +22,7 @@ class LlamaGenerator:
     Raises SettingsError without the extra, ModelNotFound without the file, ModelMismatch for a file llama.cpp rejects.
     """
 
-    def __init__(self, path: Path, *, context_tokens: int | None = None) -> None:
+    def __init__(self, path: Path, *, context_tokens: int | None = None, answer_tokens: int = ANSWER_TOKENS) -> None:
         try:
             import xllamacpp
         except ImportError as error:
@@ -48,7 +49,8 @@ class LlamaGenerator:
             raise ModelMismatch(
                 f"llama.cpp cannot load {path.name}", hint="is it a complete GGUF file?", refs=(str(path),)
             ) from error
-        self._client = OpenAIGenerator(f"{self._server.listening_address}/v1", path.stem, api_key=key)
+        address = f"{self._server.listening_address}/v1"
+        self._client = OpenAIGenerator(address, path.stem, api_key=key, answer_tokens=answer_tokens)
 
     @property
     def name(self) -> str:

@@ -26,7 +26,9 @@ Precision = Literal["int8", "float32"]
 Tensors = Mapping[str, NDArray[Any]]
 
 _FUSED = "com.microsoft"
-_WEIGHT_LEVELS = 63  # 7 bits: without VNNI, u8 x s8 products are added in 16 bits, and full-range weights overflow there
+_WEIGHT_LEVELS = (
+    63  # 7 bits: without VNNI, u8 x s8 products are added in 16 bits, and full-range weights overflow there
+)
 _ACTIVATION_LEVELS = 127
 _GELU = {"gelu": "BiasGelu", "gelu_new": "FastGelu", "gelu_fast": "FastGelu", "gelu_pytorch_tanh": "FastGelu"}
 
@@ -147,7 +149,9 @@ class _Encoder:
     def _layer(self, prefix: str, hidden: str, attention_bias: str) -> str:
         names = {part: prefix + name for part, name in _LAYERS[self.shape.family].items()}
         attended = self._attention(names, hidden, attention_bias)
-        hidden = self._skip_norm(names["attention_norm"], self._linear([names["attention"]], attended), hidden, names["attention"])
+        hidden = self._skip_norm(
+            names["attention_norm"], self._linear([names["attention"]], attended), hidden, names["attention"]
+        )
         wide = self._linear([names["widen"]], hidden)
         wide = self._op(self.shape.gelu, wide, self._bias([names["widen"]]), domain=_FUSED)
         return self._skip_norm(names["norm"], self._linear([names["narrow"]], wide), hidden, names["narrow"])
@@ -185,7 +189,7 @@ class _Encoder:
         return self._op("Mul", self._op("MatMulIntegerToFloat", *inputs, domain=_FUSED), peak)
 
     def _relative_bias(self, positions: str) -> str:
-        """MPNet adds a learned bias to the attention scores by the distance of two tokens: (1, heads, length, length)."""
+        """MPNet's learned bias of attention scores by the distance of two tokens: (1, heads, length, length)."""
         table = self._f32("encoder.relative_attention_bias.weight")
         longest = len(self.weights["embeddings.position_embeddings.weight"]) - self.shape.first_position
         distances = np.arange(-longest + 1, longest)
@@ -197,7 +201,8 @@ class _Encoder:
 
     def _pooled(self, hidden: str, positions: str, pooling: Pooling) -> str:
         if pooling == "cls":
-            return self._op("Gather", hidden, self._const(np.int64(0)), axis=1)
+            first = [self._const(np.array([value])) for value in (0, 1, 1)]  # from row 0 to row 1 of axis 1
+            return self._op("Squeeze", self._op("Slice", hidden, *first), first[2])
         lengths = self._op("Unsqueeze", self._op("Cast", "lengths", to=TensorProto.INT64), self._const(np.array([1])))
         if pooling == "mean":  # the sum points the same way, and length is normalised away
             kept = self._op("Less", positions, lengths)
@@ -225,7 +230,7 @@ class _Encoder:
 
     def _const(self, value: Any) -> str:
         name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.constants.append(numpy_helper.from_array(np.array(value, order="C"), name))
         return name
 
     def _op(self, kind: str, *inputs: str, domain: str = "", out: str = "", **attributes: Any) -> str:
@@ -234,9 +239,7 @@ class _Encoder:
         return out
 
 
-def _quantized(
-    weight: NDArray[np.float32], *, levels: int, axis: int
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def _quantized(weight: NDArray[np.float32], *, levels: int, axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Symmetric int8 codes and float32 scales, one scale per line along ``axis``; ``codes * scales`` is the weight."""
     scales = np.maximum(np.abs(weight).max(axis=axis, keepdims=True), 1e-12) / levels
     return np.rint(weight / scales).astype(np.int8), scales.astype(np.float32)
@@ -246,5 +249,6 @@ def _buckets(distances: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """T5's bucket of each distance (key minus query): exact when near, logarithmic up to 128 when far."""
     half, exact = count // 2, count // 4
     away = np.abs(distances)
-    far = exact + (np.log(np.maximum(away, 1) / exact) / np.log(128 / exact) * (half - exact)).astype(np.int64)
+    ratio = np.log(np.maximum(away, 1).astype(np.float32) / np.float32(exact)) / np.float32(np.log(128 / exact))
+    far = exact + (ratio * np.float32(half - exact)).astype(np.int64)
     return np.where(distances > 0, half, 0) + np.where(away < exact, away, np.minimum(far, half - 1))

@@ -1,4 +1,4 @@
-"""The safetensors format, read and written without torch: an 8-byte length, a JSON header, then raw little-endian data."""
+"""The safetensors format, read and written without torch: 8 bytes of length, a JSON header, raw little-endian data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from freehold.core.errors import ModelMismatch, ModelNotFound
 
 _DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1",
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1",
+    "BOOL": "|b1",
 }  # fmt: skip
 _NAMES = {np.dtype(code): name for name, code in _DTYPES.items()}
 _MAX_HEADER_BYTES = 100_000_000  # the limit of the reference implementation

@@ -45,7 +45,8 @@ class _Edit:
 
 _REPLACED = {
     **dict.fromkeys("\v\f\x85\u2028\u2029", "\n"),
-    **dict.fromkeys("\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "),
+    **dict.fromkeys("\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007", " "),
+    **dict.fromkeys("\u2008\u2009\u200a\u202f\u205f\u3000", " "),
     "ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "ſt", "ﬆ": "st",
 }  # fmt: skip
 _DROPPED = (
@@ -55,20 +56,20 @@ _DROPPED = (
 )
 _LATIN = "\u0000-\u024f"
 _JOINER = f"(?:(?<=[{_LATIN}])|^)[\u200c\u200d]|[\u200c\u200d](?=[{_LATIN}]|$)"  # in Persian or Hindi they spell
-_VISIBLE_SOFT_HYPHEN = "\u00ad(?=[ \t]*[\r\n])"
-_CHARACTER = re.compile(f"\r\n?|[{''.join(_REPLACED)}]|[{_DROPPED}]+|{_JOINER}|{_VISIBLE_SOFT_HYPHEN}|\u00ad+")
+_SHOWN_HYPHEN = "(?P<shown_hyphen>(?<=[^\\W\\d_])\u00ad(?=[ \t]*[\r\n]))"
+_CHARACTER = re.compile(f"\r\n?|[{''.join(_REPLACED)}]|[{_DROPPED}]+|{_JOINER}|{_SHOWN_HYPHEN}|\u00ad+")
 
-_LINE_END = re.compile(r"[ \t]*[\r\n]")
 
 _COMPOSABLE = re.compile("[\x00-\x7f]?[^\x00-\x7f]+")
 _HYPHEN = "[-\u2010]"
 _PARTED = re.compile(f"(?<![\\w-])([^\\W_]+(?:{_HYPHEN}[^\\W_]+)*)({_HYPHEN})[ \t]*\n[ \t]*([^\\W\\d_]+)")
 _SPELLING = re.compile(f"[^\\W_]+(?:{_HYPHEN}[^\\W_]+)*")
-_SPELLING_PARTS = re.compile(_HYPHEN)
+_HYPHENS = re.compile(_HYPHEN)
 _KEEPS_HYPHEN = frozenset({"all", "cross", "long", "mid", "non", "self", "short", "third", "well"})
-_SUSPENDED = frozenset(
-    "als and as beziehungsweise bis bzw e ed en et nor o oder of or ou sowie statt und u wie y".split()
-)
+_SUSPENDED = frozenset({
+    "als", "and", "as", "beziehungsweise", "bis", "bzw", "e", "ed", "en", "et", "nor", "o", "oder", "of", "or",
+    "ou", "sowie", "statt", "und", "u", "wie", "y",
+})  # fmt: skip
 """Words after a hyphen that stands for a missing second part: ``Haupt- und Nebenpflichten``."""
 _MIN_PART_LETTERS = 2
 _TRAILING_SPACE = re.compile(r"(?<![ \t])[ \t]++(?=\n|\Z)")
@@ -85,6 +86,9 @@ def clean(parsed: ParsedText) -> tuple[ParsedText, CleaningReport]:
 
     Pages still tile the text, headings still point at their wording; headings left without wording are dropped.
     """
+    title = " ".join(_polished(parsed.title).split())
+    metadata = {key: _polished(value) for key, value in parsed.metadata.items()}
+    parsed = replace(parsed, title=title, metadata=metadata)
     report = CleaningReport()
     while True:  # one step may make way for another; texts only get plainer, so this ends, mostly after two rounds
         cleaned, done = _round(parsed)
@@ -94,13 +98,21 @@ def clean(parsed: ParsedText) -> tuple[ParsedText, CleaningReport]:
         parsed = cleaned
 
 
+def _polished(text: str) -> str:
+    """A title or the like: characters and composition only."""
+    parsed, _ = _step(ParsedText(text), _character_edits(text))
+    return unicodedata.normalize("NFC", parsed.text)
+
+
 def _round(parsed: ParsedText) -> tuple[ParsedText, CleaningReport]:
     parsed, characters = _step(parsed, _character_edits(parsed.text))
     parsed, compositions = _step(parsed, _composition_edits(parsed.text))
     parsed, furniture = _step(parsed, _furniture_edits(parsed))
     parsed, joined = _step(parsed, _hyphen_edits(parsed))
     parsed, spaces = _step(parsed, (_Edit(*match.span()) for match in _TRAILING_SPACE.finditer(parsed.text)))
-    parsed, lines = _step(parsed, (_Edit(match.start() + 3, match.end()) for match in _EMPTY_LINES.finditer(parsed.text)))
+    parsed, lines = _step(
+        parsed, (_Edit(match.start() + 3, match.end()) for match in _EMPTY_LINES.finditer(parsed.text))
+    )
     return parsed, CleaningReport(characters + compositions, furniture, joined, spaces + lines)
 
 
@@ -149,7 +161,7 @@ def _character_edits(text: str) -> Iterator[_Edit]:
     for match in _CHARACTER.finditer(text):
         if match[0][0] == "\r":
             new = "\n"
-        elif match[0] == "\u00ad" and _LINE_END.match(text, match.end()):
+        elif match["shown_hyphen"]:
             new = "-"  # it shows here, and goes with the other hyphens at line ends
         else:
             new = _REPLACED.get(match[0], "")
@@ -181,7 +193,7 @@ def _hyphen_edits(parsed: ParsedText) -> Iterator[_Edit]:
 
 def _keeps_hyphen(left: str, right: str, spellings: Collection[str]) -> bool:
     """``EU-wide``, ``24-month`` and ``e-mail`` keep it, and words that the text spells with it elsewhere."""
-    last = _SPELLING_PARTS.split(left)[-1]
+    last = _HYPHENS.split(left)[-1]
     if not last[-1].islower() or len(last) < _MIN_PART_LETTERS or last.lower() in _KEEPS_HYPHEN:
         return True
     return f"{left}-{right}" in spellings and f"{left}{right}" not in spellings

@@ -31,7 +31,9 @@ def detect(text: str, candidates: Collection[str] = ()) -> str:
         return UNDETERMINED
     with _LOADING:
         identifier = _identifier()
-    ranked = [(code, p) for code, p in identifier.rank(sample) if len(code) == 2 and (not candidates or code in candidates)]
+    ranked = [
+        (code, p) for code, p in identifier.rank(sample) if len(code) == 2 and (not candidates or code in candidates)
+    ]
     total = sum(p for _, p in ranked)
     if not total or ranked[0][1] / total < _MIN_CONFIDENCE:
         return UNDETERMINED

@@ -45,14 +45,15 @@ _MONTHS = _word_set(
 )
 _KEYWORDS = (
     r"article|section|clause|chapter|part|annex|schedule|appendix|exhibit|rule|recital|artikel|abschnitt|kapitel|teil"
-    r"|anhang|anlage|ziffer|absatz|titre|chapitre|partie|annexe|paragraph|§+"
+    r"|anhang|anlage|ziffer|absatz|titre|chapitre|partie|annexe|paragraph|§{1,2}"
 )
 _CLOSERS = r"(?:[\"'”’“»›)\]]*(?:[ \u00a0\u202f][»›])?)"
+# Possessive, and only from the start of a run: a megabyte of dots or blanks must not take quadratic time.
 _STOP = re.compile(
     rf"(?P<dot>(?<=\S)\.{_CLOSERS}(?=\s))"
-    rf"|(?P<mark>(?:[!?…]|\.\.)[.!?…]*{_CLOSERS}(?=\s))"
+    rf"|(?P<mark>(?<![.!?…])(?:[!?…]|\.\.)[.!?…]*+{_CLOSERS}(?=\s))"
     r"|(?P<wide>[。！？]+[”’」』）]*)"
-    r"|(?P<line>[^\S\n]*\n\s*)"
+    r"|(?P<line>(?<![^\S\n])[^\S\n]*+\n\s*+)"
 )
 _WORD_BEFORE = re.compile(r"[^\s(\[{„“”\"«»‹›]*\Z")
 _NEXT_WORD = re.compile(r"\s*[(\[{„“”\"«‹'‘]*\s*(\w*)(\.?)")

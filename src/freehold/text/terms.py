@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 import Stemmer
 
@@ -22,20 +23,30 @@ K1 = 1.2
 B = 0.75
 AVERAGE_LENGTH_TERMS = 100.0
 OTHER_LANGUAGE_WEIGHT = 0.2
+COMPOUND_STEM_CHARS = 5
+COMPOUND_END_CHARS = 5
+COMPOUND_END_WEIGHT = 0.5
 
 _SNOWBALL = {"de": "german", "en": "english", "fr": "french"}
 _CACHED_WORDS = 1 << 16
 _WORD = re.compile(
-    r"\b(?P<iban>[a-z]{2}\d{2}(?: [a-z0-9]{4}){2,7}(?: [a-z0-9]{1,4})?)\b"
+    r"\b(?P<iban>[a-z]{2}\d{2}(?: [a-z]{4})?(?: (?=[a-z]*\d)[a-z0-9]{4}){2,7}(?: \d[a-z0-9]{0,3})?)\b"
     r"|(?<![\w.,/-])(?P<amount>\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+)(?![\w/-]|[.,]\d)"
-    r"|(?P<section>§+\s*\d+\w?)"
+    r"|(?P<section>§{1,2}\s{0,2}\d+\w?)"
     r"|[^\W_]+(?:[-./'’_@][^\W_]+)*"
 )
 _PART = re.compile(r"[^\W_]+")
 
 
+class _Word(NamedTuple):
+    """A word's term ids, and those of the two ends of a German compound."""
+
+    terms: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
 class TermAnalyzer:
-    """Words to term ids and weights, for the languages of one house. May be shared by threads.
+    """Words to term ids and weights, for the languages of one house. For one thread at a time.
 
     A term id is a hash of the term, so two terms may share one: at a million distinct terms about one in 4,300 does.
     Words seen lately stay in this process's memory until ``forget``.
@@ -44,34 +55,42 @@ class TermAnalyzer:
     def __init__(self, languages: Sequence[str]) -> None:
         """``languages``: ISO 639-1, the main one first. Those without a stemmer get plain words."""
         self._languages = tuple(dict.fromkeys(languages)) or ("und",)
-        self._stemmers = {code: Stemmer.Stemmer(_SNOWBALL[code]) for code in _SNOWBALL}
-        self._term_ids = lru_cache(maxsize=_CACHED_WORDS)(self._analyze)
+        # The stemmers' own cache is off: it could not be made to forget.
+        self._stemmers = {code: Stemmer.Stemmer(algorithm, 0) for code, algorithm in _SNOWBALL.items()}
+        self._word = lru_cache(maxsize=_CACHED_WORDS)(self._analyze)
 
     def document(self, text: str, language: str) -> SparseVector:
         """BM25 term weights without IDF: tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / average length)).
 
-        A text in no known language (``und``) is read in the house's main language.
+        ``length`` counts the terms that are left of the text, the ends of compounds not among them. A text in no known
+        language (``und``) is read in the house's main language.
         """
-        counts = Counter(self._ids(text, self._languages[0] if language == "und" else language))
-        norm = K1 * (1 - B + B * counts.total() / AVERAGE_LENGTH_TERMS)
+        terms: list[int] = []
+        ends: list[int] = []
+        for word in self._words(text, self._languages[0] if language == "und" else language):
+            terms += word.terms
+            ends += word.ends
+        norm = K1 * (1 - B + B * len(terms) / AVERAGE_LENGTH_TERMS)
+        counts = Counter(terms + ends)
         return _vector({term: tf * (K1 + 1) / (tf + norm) for term, tf in counts.items()})
 
     def query(self, text: str, language: str = "und") -> SparseVector:
-        """Weight 1 for every distinct term.
+        """Weight 1 for every distinct term and ``COMPOUND_END_WEIGHT`` for the ends of compounds.
 
-        Without a language the text is read in every language of the house: with weight 1 in the one whose stop words
-        it holds most of (in several if they are level), else with ``OTHER_LANGUAGE_WEIGHT``, so that a name is found
-        in documents of another language too.
+        Without a language the text is read in every language of the house: at full weight in the one whose stop words
+        it holds most of (in several if they are level), at ``OTHER_LANGUAGE_WEIGHT`` in the others, so that a name is
+        found in documents of another language too.
         """
         weights: dict[int, float] = {}
         for code, weight in self._readings(text, language):
-            for term in self._ids(text, code):
-                weights[term] = max(weight, weights.get(term, 0.0))
+            for word in self._words(text, code):
+                for terms, share in ((word.terms, weight), (word.ends, weight * COMPOUND_END_WEIGHT)):
+                    weights.update((term, max(share, weights.get(term, 0.0))) for term in terms)
         return _vector(weights)
 
     def forget(self) -> None:
         """Drop every word that is kept for speed."""
-        self._term_ids.cache_clear()
+        self._word.cache_clear()
 
     def _readings(self, text: str, language: str) -> list[tuple[str, float]]:
         if language != "und":
@@ -81,13 +100,14 @@ class TermAnalyzer:
         most = max(hits.values())
         return [(code, 1.0 if hits[code] == most else OTHER_LANGUAGE_WEIGHT) for code in self._languages]
 
-    def _ids(self, text: str, language: str) -> Iterator[int]:
-        term_ids = self._term_ids
+    def _words(self, text: str, language: str) -> Iterator[_Word]:
         for match in _WORD.finditer(unicodedata.normalize("NFKC", text).lower()):
-            yield from term_ids(match[0], match.lastgroup, language)
+            yield self._word(match[0], match.lastgroup, language)
 
-    def _analyze(self, word: str, kind: str | None, language: str) -> tuple[int, ...]:
-        return tuple(_term_id(term) for term in self._terms(word, kind, language) if term)
+    def _analyze(self, word: str, kind: str | None, language: str) -> _Word:
+        terms = [term for term in self._terms(word, kind, language) if term]
+        ends = _compound_ends(terms[0]) if language == "de" and terms and word.isalpha() else ()
+        return _Word(tuple(map(_term_id, terms)), tuple(map(_term_id, ends)))
 
     def _terms(self, word: str, kind: str | None, language: str) -> list[str]:
         parts = _PART.findall(word)
@@ -109,6 +129,13 @@ class TermAnalyzer:
             return ""
         stemmer = self._stemmers.get(language)
         return _fold(stemmer.stemWord(word) if stemmer and word.isalpha() else word)
+
+
+def _compound_ends(stem: str) -> tuple[str, ...]:
+    """Both ends of a German stem, where the parts of a compound are: "schad" in "wasserschad"."""
+    if len(stem) < COMPOUND_STEM_CHARS:
+        return ()
+    return tuple(dict.fromkeys(("~" + stem[:COMPOUND_END_CHARS], "~" + stem[-COMPOUND_END_CHARS:])))
 
 
 def _fold(word: str) -> str:

@@ -12,7 +12,8 @@ from freehold.text.chunk.pack import Run, Unit
 from freehold.text.chunk.ruler import Ruler
 from freehold.text.sentences import breaks_line
 
-_LINE_BREAK = re.compile(r"[^\S\n]*\n\s*")
+_LINE_BREAK = re.compile(r"(?<![^\S\n])[^\S\n]*+\n\s*+")
+_LINE_END = re.compile(r"[^\S\n]*\n\s*")
 _VISIBLE = re.compile(r"\S")
 
 
@@ -41,7 +42,7 @@ def paragraphs(text: str, headings: Sequence[Heading]) -> list[Unit]:
     for post in heading_signposts(text, headings):
         cuts.add(post.start)
     for heading in headings:
-        line_end = _LINE_BREAK.match(text, heading.end)
+        line_end = _LINE_END.match(text, heading.end)
         if line_end:
             cuts.add(line_end.end())
     edges = sorted(cuts)

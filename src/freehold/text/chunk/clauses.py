@@ -17,8 +17,9 @@ from freehold.text.chunk.ruler import Ruler
 _DEEPEST_LEVEL = 12
 _LARGEST_GAP = 3  # clauses get deleted, and their numbers with them
 _TITLE_WORDS = 12
-_OUTER_STYLES = ("1.", "A.", "A. roman")
-_RUN_IN_TITLE = re.compile(r"[^.:;–—]{2,60}?(?=[.:]\s|\s[–—]\s)")
+_OUTER_STYLES = ("1.", "A.", "A. roman", "(A)", "(A) roman")
+_RUN_IN_TITLE = re.compile(r"[^\W\d_a-zß-ÿ][^.:–—]{1,90}?(?=[.:]\s|\s[–—]\s)")
+_SHORT_TITLE_WORDS = 6  # a longer run of words before a full stop is a title only if it is written like one
 
 
 @dataclass(slots=True)
@@ -225,8 +226,14 @@ def _label(text: str, block: Unit, marker: Marker) -> str:
     number = one_line(text[block.start : marker.end]).lstrip("# ").strip("*_ ")
     rest = one_line(text[marker.end : block.end]).lstrip(" .:–—-*_")
     title = _RUN_IN_TITLE.match(rest)
-    if title and len(title[0].split()) <= _TITLE_WORDS // 2 and title[0][:1].isupper():
+    if title and _reads_as_title(title[0].split()):
         return f"{number} {title[0]}"
     if line.endswith((":", "–", "—")):
         return f"{number} {' '.join(rest.split()[:_TITLE_WORDS])} …"
     return number
+
+
+def _reads_as_title(words: Sequence[str]) -> bool:
+    if len(words) <= _SHORT_TITLE_WORDS:
+        return True
+    return len(words) <= _TITLE_WORDS and 2 * sum(word[:1].isupper() for word in words) > len(words)

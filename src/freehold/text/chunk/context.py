@@ -74,9 +74,9 @@ class ContextBudget:
         outermost = 1 if self._titled else 0
         while len(path) > outermost + 1 and self._cost(path) > self._limit_tokens:
             path = path[:outermost] + path[outermost + 1 :]
-        while path and self._cost(path) > self._limit_tokens:
+        while path and (excess := self._cost(path) - self._limit_tokens) > 0:
             longest = max(range(len(path)), key=lambda index: len(path[index]))
-            shorter = path[longest].rpartition(" ")[0]
+            shorter = self._ruler.clip(path[longest], excess)
             path = (*path[:longest], *([shorter] if shorter else []), *path[longest + 1 :])
         return path
 

@@ -32,13 +32,12 @@ _KEYWORDS = {
     "article": "article|artikel|art\\.",
     "clause": "clause|klausel|ziffer|ziff\\.|rule|regulation|recital",
     "paragraph": "paragraph|absatz|abs\\.|nummer|nr\\.|alinéa",
-    "§": "§",
 }
-KEYWORD_STYLES = frozenset(_KEYWORDS)
+KEYWORD_STYLES = frozenset((*_KEYWORDS, "§"))
 _STYLE_OF = {word.replace("\\", ""): style for style, words in _KEYWORDS.items() for word in words.split("|")}
 _LEAD = r"(?:#{1,6}[ \t]*)?(?:\*\*|__)?"
 _KEYWORD = re.compile(
-    rf"{_LEAD}(?P<word>{'|'.join(_KEYWORDS.values())})\s*"
+    rf"{_LEAD}(?P<word>(?:{'|'.join(_KEYWORDS.values())})(?=\s)|§{{1,2}})\s*"
     r"(?P<number>premi(?:er|ère)|\d+(?:\.\d+)*(?:[a-z]\b)?|[ivxlc]+\b|[a-z]\b)"
     r"(?P<after>[.:)–—-]|\s*[–—:-]\s|\s*\n|\s*\Z|[ \t]+(?=[\"“„«(A-ZÀ-Þ*]))",
     re.IGNORECASE,
@@ -47,7 +46,12 @@ _DECIMAL = re.compile(rf"{_LEAD}(?P<number>\d{{1,3}}(?:\.\d{{1,3}})*)(?P<after>[
 _BRACKETED = re.compile(rf"{_LEAD}\((?P<number>\d{{1,3}}|[a-zA-Z]|[ivxl]{{2,5}}|[IVXL]{{2,5}})\)")
 _LETTER = re.compile(rf"{_LEAD}(?P<number>[a-zA-Z]|[ivxl]{{2,5}}|[IVXL]{{2,5}})(?P<after>[.)])(?=\s)")
 _CONTENTS_LINE = re.compile(r"(?:\.{3,}|…{2,}|\.( \.){2,})\s*\d*\s*\Z")
-_TITLE_FOLLOWS = re.compile(r"(?:\*\*|__)?\s*(?:\Z|[\"“„«(\[*]*[^\W\d_a-zß-ÿ])")
+_WORD_FOLLOWS = re.compile(r"\s*(?:[a-zß-ÿ]|\d|[%€$£])")
+_QUANTITY_FOLLOWS = re.compile(
+    r"\s*(?:[%€$£]|(?:[mb]illion|milliard|mio|mrd|per\s?cent|prozent|pour\s?cent|times|fach|hours?|days?|months?|years?)"
+    r"|(?:eur|usd|gbp|km|kg|m²|qm|uhr|heures?|jours?|mois|ans?|tage?|monate?|jahre?)\b)",
+    re.IGNORECASE,
+)
 _REFERENCE_FOLLOWS = re.compile(
     r"\s*(?:Abs\.|Absatz|Nr\.|Satz|S\.|Buchst|lit\.|GG|BGB|HGB|VVG|DSGVO|BDSG|VAG|GDPR|RGPD)"
 )
@@ -70,17 +74,19 @@ def _keyword(line: str) -> tuple[tuple[Reading, ...], int] | None:
         return None
     if match["after"].isspace() and line[match.end() : match.end() + 1].islower():
         return None
-    style = _STYLE_OF[match["word"].lower()]
-    return _readings(style, match["number"].lower()), match.end("number")
+    style = _STYLE_OF.get(match["word"].lower(), "§")
+    # "Chapter I" is the first one far more often than the ninth.
+    return _readings(style, match["number"].lower())[::-1], match.end("number")
 
 
 def _numeral(line: str) -> tuple[tuple[Reading, ...], int] | None:
     decimal = _DECIMAL.match(line)
     if decimal:
         number, after = decimal["number"], decimal["after"]
-        plain = after == "" and not _TITLE_FOLLOWS.match(line, decimal.end("number"))
+        quantity = _QUANTITY_FOLLOWS if "." in number else _WORD_FOLLOWS
         style = "1)" if after == ")" and "." not in number else "1."
-        return None if plain else (_readings(style, number), decimal.end("after"))
+        counts_something = after == "" and quantity.match(line, decimal.end("number"))
+        return None if counts_something else (_readings(style, number), decimal.end("after"))
     bracketed = _BRACKETED.match(line)
     if bracketed:
         return _readings(f"({_case(bracketed['number'])})", bracketed["number"].lower()), bracketed.end()

@@ -73,23 +73,26 @@ class Packer:
             budget = self.budget_tokens(start)
             last = bisect_right(ends, self._ruler.reach(start, budget)) - 1
             after = last + 1
-            if done < after < len(units) and self._must_split(units, first, after, budget, run.lead_end):
-                parts = self._split(units[after])
-                if parts:
-                    units[after : after + 1] = parts
-                    ends[after : after + 1] = [part.end for part in parts]
-                    continue
+            too_large = done < after < len(units) and self._must_split(units, first, after, budget, run.lead_end)
+            if too_large and self._refine(units, ends, after):
+                continue
             path, last = self._verified(units, ends, first, max(last, first), budget)
+            if last < first > done:
+                self._refine(units, ends, first)
+                continue
             if last <= done:
                 first += 1
                 continue
-            if last < first:
-                parts = self._split(units[first])
-                units[first : first + 1] = parts
-                ends[first : first + 1] = [part.end for part in parts]
-                continue
             yield Slice(start, ends[last], path)
             first, done = self._next_start(units, first, last), last
+
+    def _refine(self, units: list[Unit], ends: list[int], index: int) -> bool:
+        """Put the parts of a unit in its place; False for one that has none."""
+        parts = self._split(units[index])
+        if parts:
+            units[index : index + 1] = parts
+            ends[index : index + 1] = [part.end for part in parts]
+        return bool(parts)
 
     def _must_split(self, units: Sequence[Unit], first: int, after: int, budget: int, lead_end: int) -> bool:
         """Whether the unit after those that fit is too large for any chunk, or would leave a heading alone."""

@@ -35,6 +35,12 @@ class Ruler:
         """Offsets strictly between ``start`` and ``end`` where a token begins, ascending."""
         return self._starts[bisect_right(self._starts, start) : bisect_left(self._starts, end)]
 
+    def clip(self, text: str, drop_tokens: int) -> str:
+        """Any text without its last ``drop_tokens`` (at least one), cut between two words."""
+        spans = self._offsets(text)
+        keep = max(0, len(spans) - drop_tokens)
+        return text[: spans[keep][0]].rpartition(" ")[0] if keep < len(spans) else ""
+
     def exact(self, text: str) -> int:
         """Tokens of any text, asked of the tokenizer."""
         return len(self._offsets(text))

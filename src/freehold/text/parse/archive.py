@@ -47,7 +47,7 @@ class Archive:
         return parse_xml(self.read(name))
 
     def related(self, part: str) -> dict[str, str]:
-        """Office Open XML: the parts that ``part`` refers to, by relationship id. Links outside the file are left out."""
+        """Office Open XML: the parts that ``part`` refers to, by relationship id. Links to elsewhere are left out."""
         folder, name = posixpath.split(part)
         rels = f"{folder}/_rels/{name}.rels"
         if rels not in self.names:
@@ -72,7 +72,7 @@ def parse_xml(data: bytes) -> ET.Element:
 
 def local(element: ET.Element) -> str:
     """The tag without its namespace."""
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+    return element.tag.rpartition("}")[2]
 
 
 def attribute(element: ET.Element, name: str) -> str | None:
@@ -89,7 +89,7 @@ def _check_size(members: Sequence[zipfile.ZipInfo], packed_bytes: int, limits: P
         or (unpacked_bytes > _SMALL_BYTES and ratio > limits.max_archive_ratio)
     ):
         raise Unreadable(
-            "archive_bomb", "The archive would unpack to far more than a document holds; it was not opened."
+            "archive_bomb", "The archive would unpack to far more than a document holds. It was not opened."[0:]
         )
 
 

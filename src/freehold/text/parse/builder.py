@@ -79,12 +79,16 @@ class TextBuilder:
 
 
 def table(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as lines ``| a | b |``; empty rows are left out, line breaks inside cells become spaces."""
+    """Rows as lines ``| a | b |``. Empty rows, columns and ends of rows are left out, cells made one line each."""
+    cells = [[" ".join(cell.split()) for cell in row] for row in rows]
+    used = sorted({column for row in cells for column, cell in enumerate(row) if cell})
     lines = []
-    for row in rows:
-        cells = [" ".join(cell.split()) for cell in row]
-        if any(cells):
-            lines.append("| " + " | ".join(cells) + " |")
+    for row in cells:
+        line = [row[column] if column < len(row) else "" for column in used]
+        while line and not line[-1]:
+            line.pop()
+        if line:
+            lines.append("| " + " | ".join(line) + " |")
     return "\n".join(lines)
 
 

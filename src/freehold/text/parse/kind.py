@@ -13,13 +13,20 @@ from typing import Literal
 from freehold.text.parse.outcome import Unreadable
 
 Kind = Literal[
-    "csv", "docx", "eml", "epub", "html", "json", "jsonl", "md", "msg", "odt", "pdf", "pptx", "rst", "rtf", "text", "xlsx", "xml",
+    "csv", "docx", "eml", "epub", "html", "json", "jsonl", "md", "msg",
+    "odt", "pdf", "pptx", "rst", "rtf", "text", "xlsx", "xml",
 ]  # fmt: skip
 
 _BY_EXTENSION: dict[str, Kind] = {
     ".csv": "csv", ".tsv": "csv", ".eml": "eml", ".htm": "html", ".html": "html", ".xhtml": "html", ".json": "json",
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".md": "md", ".markdown": "md", ".rst": "rst",
 }  # fmt: skip
+
+_BY_MIMETYPE: dict[bytes, Kind] = {
+    b"application/vnd.oasis.opendocument.text": "odt",
+    b"application/epub+zip": "epub",
+}
+_BY_FOLDER: dict[str, Kind] = {"word/": "docx", "xl/": "xlsx", "ppt/": "pptx"}
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -28,7 +35,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_ZERO_PATTERNS = {
+_ZERO_PATTERNS: dict[tuple[bool, ...], str] = {
     (True, False, False, False): "utf-32-le",
     (False, False, False, True): "utf-32-be",
     (True, False, True, False): "utf-16-le",

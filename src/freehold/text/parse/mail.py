@@ -6,7 +6,7 @@ import email
 import email.policy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from email.message import EmailMessage, Message
+from email.message import Message
 
 from freehold.core.types import ParsedText
 from freehold.text.parse.builder import TextBuilder
@@ -33,7 +33,7 @@ def read(data: bytes, limits: ParseLimits) -> ParsedText:
     if _is_encrypted(message):
         raise Unreadable("encrypted", "The message is encrypted. Export it decrypted.")
     headers = {name: _header(message, name) for name in ("Subject", *_SHOWN)}
-    body = message.get_body(preferencelist=("plain", "html")) if isinstance(message, EmailMessage) else None
+    body = message.get_body(preferencelist=("plain", "html"))
     text = _content(body) if body is not None else ""
     html = body is not None and body.get_content_type() == "text/html"
     return write_message(headers, text, _attachments(message, body), limits, media_type=MEDIA_TYPE, html=html)

@@ -53,9 +53,9 @@ class ParseLimits:
     max_archive_bytes: int = 500 * 2**20
     """Unpacked size of all members of an archive together."""
     max_archive_ratio: float = 200.0
-    """Unpacked over packed size of the whole archive; archives that unpack to less than a megabyte are not held to it."""
+    """Unpacked over packed size of the whole archive, if it unpacks to more than a megabyte."""
     max_attachments: int = 100
-    """Attachments of one message, those of forwarded messages included."""
+    """Attachments of one message."""
     max_depth: int = 3
     """How deep messages may be attached to messages."""
     cpu_s: int = 60

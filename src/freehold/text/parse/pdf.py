@@ -21,7 +21,7 @@ MEDIA_TYPE = "application/pdf"
 
 _HYPHEN_AT_LINE_END = "\x02"  # PDFium joins the word it stands in and moves the line break behind that word
 _NUMBERED = re.compile(
-    r"(?:\d+(?:\.\d+)*[.)]?|[IVX]+\.|[A-Z]\.|§+|Art(?:icle|ikel|\.)|Section|Clause|Annex|Anhang)\s", re.IGNORECASE
+    r"(?i)(?:\d+(?:\.\d+)*[.)]?|[IVX]+\.|[A-Z]\.|§+|Art(?:icle|ikel|\.)|Section|Clause|Annex|Anhang)\s"
 )
 _BOLD_WEIGHT = 540  # TeX's bold says 545, its regular faces at most 425
 _HEADING_CHARS = 150

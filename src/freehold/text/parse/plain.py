@@ -30,7 +30,7 @@ def read_markdown(text: str, limits: ParseLimits) -> ParsedText:
 
 
 def read_rst(text: str, limits: ParseLimits) -> ParsedText:
-    """The source as it stands; underlined lines are headings, levels by first appearance. Raises Unreadable: too_large."""
+    """The source as it stands; underlined lines are headings. Raises Unreadable: too_large."""
     return _as_it_stands(text, "text/x-rst", tuple(_rst_headings(text)), limits)
 
 

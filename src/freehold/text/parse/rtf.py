@@ -14,43 +14,12 @@ MEDIA_TYPE = "application/rtf"
 _TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|[\r\n]+|([^\\{}\r\n]+)"
 )
-_DESTINATIONS = frozenset(
-    [
-        "fonttbl",
-        "colortbl",
-        "stylesheet",
-        "info",
-        "pict",
-        "header",
-        "headerl",
-        "headerr",
-        "headerf",
-        "footer",
-        "footerl",
-        "footerr",
-        "footerf",
-        "object",
-        "fldinst",
-        "themedata",
-        "colorschememapping",
-        "datastore",
-        "latentstyles",
-        "listtable",
-        "listoverridetable",
-        "generator",
-        "xmlnstbl",
-        "rsidtbl",
-        "bkmkstart",
-        "bkmkend",
-        "shppict",
-        "nonshppict",
-        "annotation",
-        "filetbl",
-        "revtbl",
-        "pgdsctbl",
-        "mmathPr",
-    ]
-)
+_DESTINATIONS = frozenset({
+    "fonttbl", "colortbl", "stylesheet", "info", "pict", "header", "headerl", "headerr", "headerf", "footer",
+    "footerl", "footerr", "footerf", "object", "fldinst", "themedata", "colorschememapping", "datastore",
+    "latentstyles", "listtable", "listoverridetable", "generator", "xmlnstbl", "rsidtbl", "bkmkstart",
+    "bkmkend", "shppict", "nonshppict", "annotation", "filetbl", "revtbl", "pgdsctbl", "mmathPr",
+})  # fmt: skip
 _LITERAL = {
     "tab": "\t", "line": "\n", "emdash": "—", "endash": "–", "emspace": " ", "enspace": " ", "bullet": "•",
     "lquote": "‘", "rquote": "’", "ldblquote": "“", "rdblquote": "”",

@@ -18,7 +18,7 @@ _FURNITURE = frozenset({"sldNum", "ftr", "hdr", "sldImg"})
 
 
 def read(data: bytes, limits: ParseLimits) -> ParsedText:
-    """Speaker notes follow their slide. Raises Unreadable: archive_bomb, encrypted, malformed, too_large, unsafe_path."""
+    """Notes follow their slide. Raises Unreadable: archive_bomb, encrypted, malformed, too_large or unsafe_path."""
     archive = Archive(data, limits)
     parts = archive.related(_PRESENTATION)
     builder = TextBuilder(limits.max_text_chars)

@@ -21,44 +21,14 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECAS
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
+_MAY_STAY_OPEN = _VOID | {"body", "dd", "dt", "head", "html", "li", "option", "p", "tbody", "td", "tfoot", "th", "thead", "tr"}
+"""Tags without a sure end: hiding from one of them on could hide the rest of the page."""
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "caption",
-        "center",
-        "dd",
-        "details",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "header",
-        "hr",
-        "html",
-        "legend",
-        "main",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "summary",
-        "table",
-        "tbody",
-        "tfoot",
-        "thead",
-        "ul",
-    ]
-)
+_BLOCKS = frozenset({
+    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl",
+    "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "html", "legend", "main", "nav",
+    "ol", "p", "pre", "section", "summary", "table", "tbody", "tfoot", "thead", "ul",
+})  # fmt: skip
 
 
 def charset(data: bytes) -> str | None:
@@ -100,7 +70,7 @@ def write_html(text: str, builder: TextBuilder) -> str:
     reader = _Reader(builder)
     reader.feed(text)
     reader.close()
-    reader.flush()
+    reader.finish()
     return " ".join("".join(reader.title).split())
 
 
@@ -118,6 +88,7 @@ class _Reader(HTMLParser):
         self._preformatted = 0
         self._rows: list[list[str]] | None = None
         self._tables = 0
+        self._in_cell = False
         self._starts_item = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -126,7 +97,7 @@ class _Reader(HTMLParser):
             return
         given = dict(attrs)
         hidden = "hidden" in given or _HIDDEN.search(given.get("style") or "")
-        if tag in _SKIPPED or (hidden and tag not in _VOID):
+        if tag in _SKIPPED or (hidden and tag not in _MAY_STAY_OPEN):
             self._skipping = [tag]
         elif tag == "title":
             self._in_title = True
@@ -134,10 +105,9 @@ class _Reader(HTMLParser):
             self._text.append("\n")
         elif tag == "table":
             self._start_table()
-        elif tag == "tr" and self._rows is not None:
-            self._rows.append([])
-        elif tag in ("td", "th") and self._rows is not None:
+        elif tag in ("tr", "td", "th") and self._rows is not None:
             self._end_cell()
+            self._start_cell(tag)
         elif tag == "li":
             self._break()
             self._starts_item = True
@@ -174,6 +144,13 @@ class _Reader(HTMLParser):
         else:
             self._text.append(data if self._preformatted else re.sub(r"\s+", " ", data))
 
+    def finish(self) -> None:
+        """Write what is left, also of a table that was never closed."""
+        if self._rows is not None:
+            self._tables = 1
+            self._end_table()
+        self.flush()
+
     def flush(self) -> None:
         """Write what was collected as one block."""
         text = re.sub(r" *\n *" if not self._preformatted else r" *\n", "\n", "".join(self._text))
@@ -200,14 +177,25 @@ class _Reader(HTMLParser):
         if self._rows is None:
             self._rows = []
 
+    def _start_cell(self, tag: str) -> None:
+        if self._rows is None or self._tables > 1:
+            return
+        if tag == "tr" or not self._rows:
+            self._rows.append([])
+        self._in_cell = tag != "tr"
+
     def _end_cell(self) -> None:
-        if self._rows is not None and self._tables == 1:
-            text = "".join(self._text).strip()
-            self._text.clear()
-            if text:
-                self._rows[-1:] = [[*(self._rows[-1] if self._rows else []), text]]
-        else:
+        """Also ends a cell that was never closed. A table inside a cell only adds words to it."""
+        if self._rows is None or self._tables > 1:
             self._text.append(" ")
+            return
+        text = "".join(self._text).strip()
+        if self._in_cell:
+            self._rows[-1].append(text)
+        elif text:
+            self._rows.append([text])
+        self._text.clear()
+        self._in_cell = False
 
     def _end_table(self) -> None:
         if self._tables > 1:
@@ -220,6 +208,6 @@ class _Reader(HTMLParser):
 
 def _table(rows: list[list[str]]) -> str:
     """Tables that only place text on the page have one cell a row: they are paragraphs."""
-    if all(len(row) <= 1 for row in rows):
-        return "\n".join(" ".join(row[0].split()) for row in rows if row)
+    if all(sum(map(bool, row)) <= 1 for row in rows):
+        return "\n".join(" ".join("".join(row).split()) for row in rows)
     return table(rows)

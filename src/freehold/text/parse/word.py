@@ -1,4 +1,4 @@
-"""DOCX: paragraphs, heading styles, automatic numbering, tables, footnotes. Deleted text of tracked changes is left out."""
+"""DOCX: paragraphs, heading styles, automatic numbering, tables, footnotes. Tracked deletions are left out."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ def read(data: bytes, limits: ParseLimits) -> ParsedText:
     _write(builder, body if body is not None else ET.Element("body"), styles, numbering)
     for part in ("word/footnotes.xml", "word/endnotes.xml"):
         for note in _optional(archive, part):
-            if attribute(note, "type") is None:
-                builder.block(
-                    f"[{attribute(note, 'id')}] {' '.join(_paragraph_texts(note))}" if _has_text(note) else ""
-                )
+            text = " ".join(_paragraph_texts(note))
+            if text and attribute(note, "type") is None:
+                builder.block(f"[{attribute(note, 'id')}] {text}")
     properties = _properties(archive)
     return builder.build(MEDIA_TYPE, title=properties.pop("title", ""), metadata=properties)
 
@@ -105,7 +104,3 @@ def _paragraph_texts(container: ET.Element) -> Iterator[str]:
     for paragraph in container.iter():
         if local(paragraph) == "p" and (text := "".join(_inline(paragraph)).strip()):
             yield text
-
-
-def _has_text(container: ET.Element) -> bool:
-    return next(_paragraph_texts(container), None) is not None

@@ -57,11 +57,10 @@ class Numbering:
 
     def __init__(self, numbering: ET.Element, styles: Styles) -> None:
         self._styles = styles
-        lists = {attribute(e, "abstractNumId"): _levels(e) for e in numbering.iterfind("{*}abstractNum")}
+        self._levels = {attribute(e, "abstractNumId"): _levels(e) for e in numbering.iterfind("{*}abstractNum")}
         self._list_of = {
             attribute(e, "numId"): _value(e.find("{*}abstractNumId")) for e in numbering.iterfind("{*}num")
         }
-        self._levels = lists
         self._counts: dict[str | None, dict[int, int]] = {}
 
     def label(self, paragraph: ET.Element) -> str:
@@ -114,22 +113,21 @@ def _letters(number: int) -> str:
     return chr(ord("a") + letter) * min(turn + 1, 9)
 
 
+_ROMAN = (
+    (1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"),
+    (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"),
+)  # fmt: skip
+
+
+_ROMAN = (
+    (1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"),
+    (9, "ix"), (5, "v"), (4, "iv"), (1, "i"),
+)  # fmt: skip
+
+
 def _roman(number: int) -> str:
-    values = {
-        1000: "m",
-        900: "cm",
-        500: "d",
-        400: "cd",
-        100: "c",
-        90: "xc",
-        50: "l",
-        40: "xl",
-        10: "x",
-        9: "ix",
-        5: "v",
-    }
     text, rest = "", max(min(number, 3999), 1)
-    for value, sign in {**values, 4: "iv", 1: "i"}.items():
+    for value, sign in _ROMAN:
         text += sign * (rest // value)
         rest %= value
     return text

@@ -1,0 +1,157 @@
+"""A model folder to the graph that runs: built once, checked against float32, kept beside the weights.
+
+The int8 file is derived data. It is used when its record names these weights and these settings and its hash is the
+recorded one; else it is built again, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from freehold.core.errors import EngineFault, ModelMismatch, ModelNotFound
+from freehold.core.ids import canonical_json, sha256_hex
+from freehold.models.facts import ModelFacts
+from freehold.models.manifest import file_sha256
+from freehold.models.onnx import EncoderShape, Precision, build_encoder, position_limit
+from freehold.models.safetensors import read_tensors
+from freehold.models.samples import SAMPLES
+from freehold.models.tokens import ModelTokenizer
+
+LOWEST_COSINE = 0.985
+"""Mean cosine to float32 on the built-in samples below which an int8 graph is refused."""
+
+_BUILDER = 1  # raise it when the graph that onnx.py builds changes
+_FOLDER = "onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A graph ready to run. ``digest`` is the same on every machine for the same weights, tokenizer and settings."""
+
+    graph: bytes
+    digest: str
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRecord:
+    """What made an int8 file, and how near it is to float32: cosine of embeddings of the built-in samples."""
+
+    sha256: str
+    weights_sha256: str
+    settings: dict[str, object]
+    cosine_mean: float
+    cosine_min: float
+
+
+def compiled(folder: Path, facts: ModelFacts, precision: Precision) -> Compiled:
+    """The graph of the model in ``folder``, built if need be.
+
+    Raises ModelNotFound for missing files, and ModelMismatch for weights no graph is built for or whose int8 form is
+    further from float32 than ``LOWEST_COSINE``.
+    """
+    weights = folder / "model.safetensors"
+    tensors = read_tensors(weights)
+    shape = EncoderShape.of(_config(folder))
+    settings: dict[str, object] = {"builder": _BUILDER, "pooling": facts.pooling, "precision": precision}
+    weights_sha256 = file_sha256(weights)
+    if precision == "float32":
+        graph = build_encoder(tensors, shape, pooling=facts.pooling, precision=precision)
+    else:
+        graph = _kept(folder, weights_sha256, settings) or _built(folder, tensors, shape, weights_sha256, settings)
+    tokenizer = file_sha256(folder / "tokenizer.json")
+    identity = settings | {"weights": weights_sha256, "tokenizer": tokenizer, "facts": asdict(facts)}
+    return Compiled(
+        graph=graph,
+        digest=sha256_hex(canonical_json(identity).encode()),
+        max_tokens=min(facts.max_tokens, position_limit(tensors, shape)),
+    )
+
+
+def build_record(folder: Path) -> BuildRecord | None:
+    """The record of the int8 file beside the weights, None where there is none or it cannot be read."""
+    try:
+        return BuildRecord(**json.loads((folder / _FOLDER / "int8.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def open_session(graph: bytes, threads: int) -> ort.InferenceSession:
+    """A CPU session with ``threads`` threads per run. Raises EngineFault when the runtime refuses the graph."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core alone
+    try:
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's own exceptions share no base class
+        raise EngineFault(
+            "ONNX Runtime refused a graph", hint="upgrade onnxruntime; 1.22 is the oldest tried"
+        ) from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ModelNotFound(f"no model at {folder}", hint="a model folder holds config.json beside its weights")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ModelMismatch(f"{path} is not JSON", hint="pull or export the model again") from error
+
+
+def _kept(folder: Path, weights_sha256: str, settings: dict[str, object]) -> bytes | None:
+    record = build_record(folder)
+    if record is None or record.weights_sha256 != weights_sha256 or record.settings != settings:
+        return None
+    try:
+        graph = (folder / _FOLDER / "int8.onnx").read_bytes()
+    except OSError:
+        return None
+    return graph if sha256_hex(graph) == record.sha256 else None
+
+
+def _built(folder: Path, tensors: Any, shape: EncoderShape, weights_sha256: str, settings: dict[str, Any]) -> bytes:
+    graph = build_encoder(tensors, shape, pooling=settings["pooling"], precision="int8")
+    exact = build_encoder(tensors, shape, pooling=settings["pooling"], precision="float32")
+    tokenizer = ModelTokenizer.of(folder)
+    limit = position_limit(tensors, shape)
+    cosines = np.sum(_sample_vectors(graph, tokenizer, limit) * _sample_vectors(exact, tokenizer, limit), axis=1)
+    mean, worst = (round(float(value), 5) for value in (cosines.mean(), cosines.min()))
+    if not mean >= LOWEST_COSINE:
+        raise ModelMismatch(
+            f"the int8 form of {folder} has cosine {mean} to float32, below {LOWEST_COSINE}",
+            hint='set precision = "float32" for this model',
+        )
+    _keep(folder / _FOLDER, graph, BuildRecord(sha256_hex(graph), weights_sha256, settings, mean, worst))
+    return graph
+
+
+def _sample_vectors(graph: bytes, tokenizer: ModelTokenizer, limit: int) -> Any:
+    session = open_session(graph, threads=1)
+    room = limit - len(tokenizer.head) - len(tokenizer.tail)
+    bodies = [tokenizer.ids(text)[:room] for text in SAMPLES]
+    rows = [np.array([[*tokenizer.head, *body, *tokenizer.tail]], dtype=np.int64) for body in bodies]
+    return np.concatenate(
+        [session.run(["embedding"], {"input_ids": r, "lengths": np.array([r.size], np.int32)})[0] for r in rows]
+    )
+
+
+def _keep(folder: Path, graph: bytes, record: BuildRecord) -> None:
+    """Write both files whole or not at all; a folder that cannot be written to only costs the build each time."""
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, data in (("int8.onnx", graph), ("int8.json", (json.dumps(asdict(record), indent=2) + "\n").encode())):
+            temporary = folder / f".{name}.{os.getpid()}"
+            temporary.write_bytes(data)
+            temporary.replace(folder / name)
+    except OSError:
+        return

@@ -1,0 +1,45 @@
+"""Write the tables of the pages anew, and the outputs that are not as shown: ``python tests/docs/rewrite.py [PAGE...]``.
+
+What differs is replaced whole, ``...`` included: read the difference before you keep it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from doc_blocks import Difference, Session, continues, differences
+from doc_tables import with_tables
+from test_docs import PAGES, has_code, page
+
+
+def rewrite(name: str, root: Path) -> None:
+    folder = root / "reader"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    before = continues(page(name))
+    if before:
+        list(differences(page(before), Session(folder), name=before))
+    text = with_tables(page(name))
+    if has_code(name):
+        for difference in differences(text, Session(folder), name=name):
+            print(f"{name}:{difference.line}: {difference.what.splitlines()[0]} (exit code {difference.exit_code})")
+            text = _with_output(text, difference, folder)
+    PAGES[name].write_text(text, encoding="utf-8")
+
+
+def _with_output(text: str, difference: Difference, folder: Path) -> str:
+    printed = "".join(f"{line.rstrip()}\n" for line in difference.printed.strip("\n").splitlines())
+    printed = printed.replace(f"{folder}/", ".../")
+    command = "$ " + difference.what.replace("\n", "\n> ").replace("\n> \n", "\n>\n") + "\n"
+    if command + difference.shown in text:
+        return text.replace(command + difference.shown, command + printed)
+    return text.replace(f"```text\n{difference.shown}```", f"```text\n{printed}```")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as root:
+        for name in sys.argv[1:] or sorted(PAGES):
+            rewrite(name, Path(root))
