@@ -35,7 +35,7 @@ class Freehold(System):
 
     def search(self, text: str, k: int) -> list[str]:
         # A passage longer than a chunk may be found several times.
-        return distinct([hit.source for hit in self.house.search(text, k=2 * k, mode="hybrid").hits], k)
+        return distinct([hit.source for hit in self.house.search(text, k=2 * k).hits], k)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,10 @@ def rankings(all_legs: Sequence[Legs], queries, passages, place: Mapping[str, in
     }
     found: dict[str, list[Ranking]] = {leg: [legs[leg] for legs in all_legs] for leg in get_args(Leg)} | fusions
     heads = [ranking[:DEPTH] for ranking in fusions["weighted"]]
-    exact = [[float((q @ passages[place[s.chunk_id]].T).max(1).mean()) for s in h] for q, h in zip(queries, heads)]
+    exact = [
+        [float((q @ passages[place[s.chunk_id]].T).max(1).mean()) for s in h]
+        for q, h in zip(queries, heads, strict=True)
+    ]
     found["weighted+maxsim float32"] = mixed(heads, exact)
     costs = {}
     needed = sorted({place[s.chunk_id] for head in heads for s in head})
@@ -113,7 +116,7 @@ def rankings(all_legs: Sequence[Legs], queries, passages, place: Mapping[str, in
         reranker = LateInteraction(passages[0].shape[1], bits=bits)
         codes = dict(zip(needed, reranker.encode([passages[i] for i in needed]), strict=True))
         start = time.process_time()
-        scores = [reranker.score(q, [codes[place[s.chunk_id]] for s in h]) for q, h in zip(queries, heads)]
+        scores = [reranker.score(q, [codes[place[s.chunk_id]] for s in h]) for q, h in zip(queries, heads, strict=True)]
         ms = (time.process_time() - start) * 1000 / len(queries)
         found[f"weighted+maxsim {bits} bit"] = mixed(heads, scores)
         size = float(np.mean([len(code.data) for code in codes.values()]))

@@ -70,7 +70,7 @@ class IngestSettings:
     cpu_s: int = _setting(60, "processor seconds for one file", low=1)
     wall_s: int = _setting(120, "seconds on the clock for one file", low=1)
     memory_mb: int = _setting(2048, "address space of a parsing process", low=256)
-    near_duplicate: float = _setting(0.9, "Jaccard similarity from which two documents are linked", low=0.5, high=1.0)
+    near_duplicate: float = _setting(0.9, "Jaccard similarity from which two documents are linked", low=0.8, high=1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ WIDTH = 88
 """Columns of the terminal that the pages show."""
 
 _BLOCK = re.compile(
-    r"(?:^<!-- not run:(?P<reason>[^\n]*)-->\n)?^```(?P<language>\w+)[^\n]*\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?:^<!-- not run:(?P<reason>[^\n]*)-->\n)?^```(?P<language>\w+)[^\n]*\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 _CONTINUES = re.compile(r"\A(?:[^\n]*\n){0,3}?<!-- continues: (\S+) -->")
 _SHELL = re.compile(r"[|<>;&$`*?~#\\\n]")
@@ -67,7 +68,12 @@ def blocks(page: str) -> list[Block]:
         block = Block(
             match["language"], match["body"], page.count("\n", 0, match.start("body")), reason and reason.strip()
         )
-        if block.language == "text" and found and found[-1].language == "python" and not page[end : match.start()].strip():
+        if (
+            block.language == "text"
+            and found
+            and found[-1].language == "python"
+            and not page[end : match.start()].strip()
+        ):
             before = found.pop()
             block = Block(before.language, before.body, before.line, before.reason, block.body)
         found.append(block)
@@ -179,7 +185,12 @@ class Session:
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
-        with contextlib.chdir(self.folder), mock.patch.dict(os.environ, self.environment):
+        path = [str(self.folder), *sys.path]
+        with (
+            contextlib.chdir(self.folder),
+            mock.patch.dict(os.environ, self.environment),
+            mock.patch.object(sys, "path", path),
+        ):
             yield
 
 
@@ -224,4 +235,3 @@ def _console_differences(block: Block, session: Session) -> Iterator[Difference]
         failed = session.exit_code != 0 and not may_fail
         if failed or not agrees(command.shown, printed):
             yield Difference(block.line, command.text, command.shown, printed, session.exit_code if failed else 0)
-

@@ -173,7 +173,12 @@ def error_tree() -> str:
     """A row for each error, children below their parent, with the meanings of the module's own drawing."""
     meanings = dict(re.findall(r"(\w+) +(?:exit \d+ +)?(\S.*)", errors.__doc__ or ""))
     rows = [
-        (f"{'&emsp;' * depth}`{kind.__name__}`", f"`{kind.code}`", str(kind.exit_code), meanings.get(kind.__name__, "the root: every error raised on purpose"))
+        (
+            f"{'&emsp;' * depth}`{kind.__name__}`",
+            f"`{kind.code}`",
+            str(kind.exit_code),
+            meanings.get(kind.__name__, "the root: every error raised on purpose"),
+        )
         for depth, kind in _subclasses(errors.FreeholdError, 0)
     ]
     return _table(("error", "code", "exit", "raised for"), rows)
@@ -189,7 +194,14 @@ def _subclasses(kind: type[errors.FreeholdError], depth: int) -> Iterator[tuple[
 def models() -> str:
     """A row for each model of the manifest."""
     rows = [
-        (f"`{card.name}`", card.kind, ", ".join(card.languages), f"{card.size_bytes / 1e6:.0f} MB", card.licence, card.attribution)
+        (
+            f"`{card.name}`",
+            card.kind,
+            ", ".join(card.languages),
+            f"{card.size_bytes / 1e6:.0f} MB",
+            card.licence,
+            card.attribution,
+        )
         for card in cards().values()
     ]
     return _table(("name", "kind", "languages", "size", "licence", "by"), rows)

@@ -24,19 +24,23 @@ def rewrite(name: str, root: Path) -> None:
         list(differences(page(before), Session(folder), name=before))
     text = with_tables(page(name))
     if has_code(name):
-        for difference in differences(text, Session(folder), name=name):
+        for difference in reversed(list(differences(text, Session(folder), name=name))):
             print(f"{name}:{difference.line}: {difference.what.splitlines()[0]} (exit code {difference.exit_code})")
             text = _with_output(text, difference, folder)
     PAGES[name].write_text(text, encoding="utf-8")
 
 
 def _with_output(text: str, difference: Difference, folder: Path) -> str:
+    """``text`` with what was printed; what stands above the block is left as it is."""
+    lines = text.splitlines(keepends=True)
+    above, below = "".join(lines[: difference.line]), "".join(lines[difference.line :])
     printed = "".join(f"{line.rstrip()}\n" for line in difference.printed.strip("\n").splitlines())
     printed = printed.replace(f"{folder}/", ".../")
-    command = "$ " + difference.what.replace("\n", "\n> ").replace("\n> \n", "\n>\n") + "\n"
-    if command + difference.shown in text:
-        return text.replace(command + difference.shown, command + printed)
-    return text.replace(f"```text\n{difference.shown}```", f"```text\n{printed}```")
+    command = "$ " + "\n> ".join(difference.what.splitlines()).replace("\n> \n", "\n>\n") + "\n"
+    for before in (command, f"{difference.what}```\n\n```text\n"):
+        if before + difference.shown in below:
+            return above + below.replace(before + difference.shown, before + printed, 1)
+    raise ValueError(f"nowhere in the page: {difference.what}")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class TestPrefixed(EmbedderCase):
         return prefixed
 
 
-def test_threads_and_batch_size_change_no_bit(minilm: Path) -> None:
+def test_threads_and_batch_size_change_nothing(minilm: Path) -> None:
     texts = [text * n for n in (1, 3, 2) for text in TEXTS]
     results = [
         open_embedder("onnx", str(minilm), threads=threads, batch_size=size).embed_documents(texts).vectors

@@ -78,7 +78,7 @@ def real(minilm: Path) -> Embedder:
 @pytest.fixture(scope="module")
 def running(real: Embedder) -> Iterator[Server]:
     with Server(real) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
 

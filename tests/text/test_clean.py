@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from freehold.core.types import Heading, Page, ParsedText
 from freehold.text.clean import CleaningReport, clean
 
-SPECIAL = "\u00ad\u200b\u200c\u200d\u00a0\u2028\ufeff\u0301\u0308\x02\x0c\ufb01\ufb03-\u2010\r\n\t .|#²§½ẞüéeuU1259ǎ\u1100\u1161がか\u3099\ud800"
+SPECIAL = "\u00ad\u200b\u200c\u200d\u00a0\u2028\ufeff\u0301\u0308\x02\x0c\ufb01\ufb03-\u2010\r\n\t "
+SPECIAL += ".|#²§½ẞüéeuU1259ǎ\u1100\u1161がか\u3099\ud800"
 LINE = st.text(st.sampled_from("abcdeuxyzAB -1\u00ad\u0301\ufb01\u00a0\u200b\t-"), max_size=12)
 PIECE = st.one_of(LINE, st.text(st.sampled_from(SPECIAL), max_size=6), st.just("\n"), st.text(max_size=5))
 TEXT = st.lists(PIECE, max_size=14).map("".join)
@@ -77,7 +78,9 @@ def paged(*pages: str, headings: tuple[str, ...] = ()) -> ParsedText:
 
 def test_running_headers_footers_and_page_numbers_go() -> None:
     words = ["alpha", "beta", "gamma", "delta", "epsilon"]
-    pages = [f"ACME Confidential\nRef. 77/{n}\n\nBody {w} text\n\nPage {n} of 5\n\n" for n, w in enumerate(words, start=1)]
+    pages = [
+        f"ACME Confidential\nRef. 77/{n}\n\nBody {w} text\n\nPage {n} of 5\n\n" for n, w in enumerate(words, start=1)
+    ]
     cleaned, report = clean(paged(*pages))
     assert [cleaned.text[p.start : p.end].strip() for p in cleaned.pages] == [f"Body {w} text" for w in words]
     assert report.furniture_lines == 15
@@ -181,5 +184,7 @@ def test_what_comes_out_is_composed_and_storable(text: str) -> None:
 
 @given(st.text(st.characters(categories=("L", "N", "P", "Sm", "Sc", "So"), exclude_characters="-\u2010"), max_size=40))
 def test_letters_are_only_composed(text: str) -> None:
-    kept = "".join({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "ſt", "ﬆ": "st"}.get(c, c) for c in text)
+    kept = "".join(
+        {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "ſt", "ﬆ": "st"}.get(c, c) for c in text
+    )
     assert clean(ParsedText(text))[0].text == unicodedata.normalize("NFC", kept)

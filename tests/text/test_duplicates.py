@@ -48,7 +48,9 @@ def test_estimates_are_not_biased() -> None:
 
 
 def test_signatures_ignore_case_spacing_and_punctuation() -> None:
-    assert signature("The Supplier shall deliver, within 30 days.") == signature("the supplier SHALL deliver within 30\ndays")
+    assert signature("The Supplier shall deliver, within 30 days.") == signature(
+        "the supplier SHALL deliver within 30\ndays"
+    )
 
 
 def test_signatures_never_change() -> None:
@@ -64,7 +66,11 @@ def test_short_texts_have_signatures(text: str) -> None:
 
 
 def test_the_index_finds_what_comparing_all_finds() -> None:
-    texts = {f"{seed}-{kept}": document(seed)[:kept] + document(seed + 500)[kept:] for seed in range(40) for kept in (600, 590, 570, 300)}
+    texts = {
+        f"{seed}-{kept}": document(seed)[:kept] + document(seed + 500)[kept:]
+        for seed in range(40)
+        for kept in (600, 590, 570, 300)
+    }
     signatures = {id: signature(" ".join(words)) for id, words in texts.items()}
     index = NearDuplicates()
     for id, value in signatures.items():

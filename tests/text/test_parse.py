@@ -45,7 +45,11 @@ def test_latin_1_bytes_that_windows_does_not_know() -> None:
     ("data", "name", "media_type"),
     [
         (pdf([[(12, 700, "Hello there")]]), "letter.txt", "application/pdf"),
-        (docx(paragraph("Hello")), "sheet.xlsx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        (
+            docx(paragraph("Hello")),
+            "sheet.xlsx",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        ),
         (b"Just words, no PDF.", "report.pdf", "text/plain"),
         (b"Dear all, nothing of a mail here", "note.eml", "text/plain"),
         (b"From: a@example.org\nTo: b@example.org\nSubject: Hi\n\nHello", "saved.txt", "message/rfc822"),
@@ -75,7 +79,10 @@ def test_restructured_text() -> None:
 
 def test_csv_rows_are_readable_one_by_one() -> None:
     parsed = read('Name;Price;Note\n"Trowel; small";12,5;\nCan;18;"two\nlines"\n', "a.csv")
-    assert parsed.text == "| Name | Price | Note |\nName: Trowel; small; Price: 12,5\nName: Can; Price: 18; Note: two lines"
+    assert (
+        parsed.text
+        == "| Name | Price | Note |\nName: Trowel; small; Price: 12,5\nName: Can; Price: 18; Note: two lines"
+    )
 
 
 def test_csv_without_a_header_is_a_table() -> None:
@@ -124,7 +131,8 @@ def test_epub_chapters_in_reading_order() -> None:
 def test_rtf() -> None:
     parsed = read(
         rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}}{\info{\title secret}}{\*\generator X;}"
-        rb"\pard\outlinelevel0 Gro\'dfe \'dcbersicht\par\pard Preis: 5 \u8364?{\b fett}\line n\u228\'e4chste \{1\}\~x\par "
+        rb"\pard\outlinelevel0 Gro\'dfe \'dcbersicht\par\pard Preis: 5 \u8364?{\b fett}\line n\u228\'e4chste "
+        rb"\{1\}\~x\par "
         rb"\trowd a\cell b\cell\row c\cell d\cell\row\pard \u-10179?\u-8704?\par}"
     )
     assert parsed.text == "Große Übersicht\n\nPreis: 5 €fett\nnächste {1}\u00a0x\n\n| a | b |\n| c | d |\n\n😀"
@@ -136,7 +144,8 @@ def test_docx_headings_numbers_tables_and_tracked_changes() -> None:
     styles = style.format("H1", "heading 1", "") + style.format("Own", "My own", '<w:basedOn w:val="H1"/>')
     level = '<w:lvl w:ilvl="{}"><w:start w:val="1"/><w:numFmt w:val="{}"/><w:lvlText w:val="{}"/></w:lvl>'
     numbering = (
-        f'<w:abstractNum w:abstractNumId="7">{level.format(0, "decimal", "%1.")}{level.format(1, "lowerLetter", "%1(%2)")}'
+        f'<w:abstractNum w:abstractNumId="7">{level.format(0, "decimal", "%1.")}'
+        f"{level.format(1, 'lowerLetter', '%1(%2)')}"
         '</w:abstractNum><w:num w:numId="3"><w:abstractNumId w:val="7"/></w:num>'
     )
     item = '<w:numPr><w:ilvl w:val="{}"/><w:numId w:val="3"/></w:numPr>'
@@ -155,9 +164,17 @@ def test_docx_headings_numbers_tables_and_tracked_changes() -> None:
             paragraph("outlined", '<w:outlineLvl w:val="2"/>'),
         ]
     )
-    parsed = read(docx(body, styles=styles, numbering=numbering, footnotes=f'<w:footnote w:id="2">{paragraph("A note")}</w:footnote>'))
+    parsed = read(
+        docx(
+            body,
+            styles=styles,
+            numbering=numbering,
+            footnotes=f'<w:footnote w:id="2">{paragraph("A note")}</w:footnote>',
+        )
+    )
     assert parsed.text == (
-        "1. Scope\n1(a) first\n1(b) second\n\n2. Term\n2(a) again first\n\nkept added\t-[2]\n\n| a | b |\n\noutlined\n\n[2] A note"
+        "1. Scope\n1(a) first\n1(b) second\n\n2. Term\n2(a) again first\n\n"
+        "kept added\t-[2]\n\n| a | b |\n\noutlined\n\n[2] A note"
     )
     assert headings(parsed) == [(1, "1. Scope"), (1, "2. Term"), (3, "outlined")]
 
@@ -166,9 +183,10 @@ def test_odt() -> None:
     parsed = read(
         odt(
             '<text:h text:outline-level="2">Part</text:h><text:p>a<text:s text:c="3"/>b<text:line-break/>c'
-            '<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>Note</text:p></text:note-body>'
+            "<text:note><text:note-citation>1</text:note-citation>"
+            "<text:note-body><text:p>Note</text:p></text:note-body>"
             "</text:note></text:p><text:list><text:list-item><text:p>x</text:p></text:list-item></text:list>"
-            '<table:table><table:table-row><table:table-cell><text:p>1</text:p></table:table-cell>'
+            "<table:table><table:table-row><table:table-cell><text:p>1</text:p></table:table-cell>"
             '<table:table-cell table:number-columns-repeated="2"><text:p>2</text:p></table:table-cell>'
             "</table:table-row></table:table>"
         )
@@ -183,11 +201,14 @@ def test_xlsx_rows_dates_and_percentages() -> None:
         '<cellXfs><xf numFmtId="0"/><xf numFmtId="164"/><xf numFmtId="9"/></cellXfs>'
     )
     rows = (
-        '<row><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c><c r="D1" t="inlineStr"><is><t>Share</t></is></c></row>'
+        '<row><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c>'
+        '<c r="D1" t="inlineStr"><is><t>Share</t></is></c></row>'
         '<row><c r="A2" t="str"><v>Ann</v></c><c r="B2" s="1"><v>46083</v></c><c r="D2" s="2"><v>0.125</v></c></row>'
         '<row><c r="A3" t="b"><v>1</v></c><c r="B3"><v>0.30000000000000004</v></c></row>'
     )
-    parsed = read(xlsx({"Staff": rows, "Empty": "", "Far": '<row><c r="XFD9"><v>7</v></c></row>'}, ["Name", "Since"], styles))
+    parsed = read(
+        xlsx({"Staff": rows, "Empty": "", "Far": '<row><c r="XFD9"><v>7</v></c></row>'}, ["Name", "Since"], styles)
+    )
     staff, far = parsed.text.split("\n\nFar\n\n")
     assert staff == (
         "Staff\n\n| Name | Since | Share |\nName: Ann; Since: 2026-03-02; Share: 12.5%\nName: TRUE; Since: 0.3"
@@ -224,7 +245,9 @@ def test_running_titles_of_a_pdf_are_no_headings() -> None:
 
 def test_email_with_attachments_inside_attachments() -> None:
     inner = eml("Inner", "inner body", {"notes.md": b"# Notes\n\nmarkdown"})
-    parsed = read(eml("Outer ü", "outer body", {"inner.eml": inner, "logo.png": b"\x89PNG\r\n\x1a\n\0\0\0", "x.txt": b""}))
+    parsed = read(
+        eml("Outer ü", "outer body", {"inner.eml": inner, "logo.png": b"\x89PNG\r\n\x1a\n\0\0\0", "x.txt": b""})
+    )
     assert headings(parsed) == [
         (1, "Outer ü"),
         (2, "Attachment: inner.eml"),

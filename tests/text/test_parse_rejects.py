@@ -23,7 +23,9 @@ ENCRYPTED_PDF = (
     "/U <7150bd1da9d292af3627fca6a8dde1d696e25312041aed09059f9daee04353ae> >> "
     "/ID [<db5774ecc7b1b1c4> <db5774ecc7b1b1c4>] "
 )
-ENCRYPTED_MAIL = b"From: a@example.org\nTo: b@example.org\nContent-Type: multipart/encrypted; boundary=x\n\n--x\n\nzz\n--x--"
+ENCRYPTED_MAIL = (
+    b"From: a@example.org\nTo: b@example.org\nContent-Type: multipart/encrypted; boundary=x\n\n--x\n\nzz\n--x--"
+)
 ENVELOPED_MAIL = (
     b"From: a@example.org\nTo: b@example.org\nContent-Type: application/pkcs7-mime; smime-type=enveloped-data\n"
     b"Content-Transfer-Encoding: base64\n\nAAAA"
@@ -31,7 +33,7 @@ ENVELOPED_MAIL = (
 BILLION_LAUGHS = b"<?xml version='1.0'?><!DOCTYPE r [<!ENTITY a0 'ha'>" + b"".join(
     b"<!ENTITY a%d '%s'>" % (n, b"&a%d;" % (n - 1) * 10) for n in range(1, 10)
 )
-MANIFEST = {"META-INF/manifest.xml": '<m:manifest xmlns:m="urn:m"><m:file-entry><m:encryption-data/></m:file-entry></m:manifest>'}
+MANIFEST = {"META-INF/manifest.xml": '<m:m xmlns:m="urn:m"><m:encryption-data/></m:m>'}
 
 
 def reason(data: bytes, name: str = "file", limits: ParseLimits | None = None) -> str | None:
@@ -66,7 +68,11 @@ def locked(data: bytes) -> bytes:
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a.msg", "malformed"),
         (b"<?xml version='1.0'?><a><b></a>", "a.xml", "malformed"),
         (BILLION_LAUGHS + b"]><r>&a9;</r>", "a.xml", "malformed"),
-        (b"<?xml version='1.0'?><!DOCTYPE r [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><r>&x;</r>", "a.xml", "malformed"),
+        (
+            b"<?xml version='1.0'?><!DOCTYPE r [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><r>&x;</r>",
+            "a.xml",
+            "malformed",
+        ),
         (b"[" * 100_000, "a.json", "malformed"),
         (b"\xff\xfeA\x00B\x00C\xd8\x00\x00", "a.txt", "malformed"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(100), "a.png", "unknown_format"),

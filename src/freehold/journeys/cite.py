@@ -217,7 +217,7 @@ class _Evidence:
         return ()
 
     def _worth(self, span: _Span, terms: frozenset[int], numbers: frozenset[str]) -> float:
-        gain = self._rarity.coverage(terms, span.terms | self._headings[span.passage])
+        gain = self._rarity.coverage(terms, span.terms)
         agreeing = len(numbers & span.figures) / len(numbers) if numbers else 0.0
         return gain + agreeing - _LONGER_RUN * (span.length - 1)
 

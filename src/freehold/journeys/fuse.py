@@ -48,8 +48,8 @@ def interpolate(first: Sequence[ScoredId], rerank_scores: Iterable[float], *, we
     """The same chunks by (1 - ``weight``) * first stage + ``weight`` * reranker, both as (s - min) / (max - min).
 
     ``rerank_scores`` are in the order of ``first``, one each. The two scales share neither zero nor unit, so each is
-    stretched over this list; a first stage kept beside the reranker made it better on every collection measured
-    (also Wang, Zhuang and Zuccon 2021, "BERT-based dense retrievers require interpolation with BM25").
+    stretched over this list. The first stage is kept because token vectors alone forget exact words (compare Wang,
+    Zhuang and Zuccon 2021, "BERT-based dense retrievers require interpolation with BM25").
     """
     ranges = zip(_by_range([s.score for s in first]), _by_range([float(s) for s in rerank_scores]), strict=True)
     mixed = ((1 - weight) * before + weight * after for before, after in ranges)

@@ -27,6 +27,10 @@ MIN_TERMS = 3
 LIKENESS_WEIGHT = 0.35
 """Against coverage, in the score that ranks sentences: see ADR 7."""
 
+MIN_LIKENESS = 0.5
+MIN_COVERAGE = 0.2
+"""Below these the passages are taken to hold no answer; the second holds without an embedder. Fitted in ADR 7."""
+
 CLOSE_BEHIND = 0.10
 """A sentence scoring this little below the best is quoted with it."""
 
@@ -46,22 +50,18 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for an answer; the abstention rule is fitted on it. ``ranked``: (score, sentence), best first."""
+    """What speaks for an answer; ``ranked``: (score, sentence), best first."""
 
     ranked: tuple[tuple[float, Sentence], ...]
     coverage: float
     """Share of the question's words, by rarity, that the best sentence's passage and headings hold, in [0, 1]."""
     likeness: float | None
     """Highest likeness of a sentence to the question: about 0 if unrelated, 1 for a plain answer; None: no embedder."""
-    lead: float
-    """How far that is above the mean of the sentences looked at."""
 
     @property
-    def log_odds(self) -> float:
-        """Log odds that the passages answer the question; how the constants were fitted is in ADR 7."""
-        if self.likeness is None:
-            return -0.3 + 1.0 * self.coverage
-        return -0.54 + 0.68 * self.likeness + 0.76 * self.lead
+    def suffices(self) -> bool:
+        """Whether to answer at all."""
+        return self.coverage >= MIN_COVERAGE if self.likeness is None else self.likeness >= MIN_LIKENESS
 
 
 def label(passage: Passage) -> str:
@@ -98,7 +98,7 @@ class Extractive:
     def generate(self, question: str, passages: Sequence[Passage], *, timeout_s: float) -> Iterator[str]:  # noqa: ARG002
         """See ``Generator.generate``. ``timeout_s`` is not watched: the work is bounded."""
         evidence = self.weigh(question, passages)
-        if evidence is not None and evidence.log_odds > 0:
+        if evidence is not None and evidence.suffices:
             yield self.quote(evidence, passages)
 
     def weigh(self, question: str, passages: Sequence[Passage]) -> Evidence | None:
@@ -127,7 +127,6 @@ class Extractive:
             ranked=tuple(ranked),
             coverage=rarity.coverage(wanted[best], around),
             likeness=max(alike) if self._embedder else None,
-            lead=max(alike) - sum(alike) / len(alike),
         )
 
     def quote(self, evidence: Evidence, passages: Sequence[Passage]) -> str:
