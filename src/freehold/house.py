@@ -196,6 +196,7 @@ class House:
             base_url=part.endpoint,
             api_key=part.api_key.reveal() if part.api_key else None,
             context_tokens=part.context_tokens or None,
+            answer_tokens=part.answer_tokens,
         )
 
     def plan(self, mode: Mode | None = None) -> Plan:

@@ -28,7 +28,7 @@ WIDTH = 88
 """Columns of the terminal that the pages show."""
 
 _BLOCK = re.compile(
-    r"(?:^<!-- not run:(?P<reason>[^\n]*)-->\n)?^```(?P<language>\w+)[^\n]*\n(?P<body>.*?)^```$",
+    r"(?:^<!-- not run:(?P<reason>[^\n]*)-->\n)?^```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _CONTINUES = re.compile(r"\A(?:[^\n]*\n){0,3}?<!-- continues: (\S+) -->")

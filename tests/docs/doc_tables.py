@@ -1,6 +1,6 @@
 """The tables that pages take from the code: settings, commands, errors, models, decisions.
 
-A page holds ``<!-- table: NAME -->``, the table, and ``<!-- end -->``. ``python tests/docs/rewrite.py`` writes them anew.
+A page holds ``<!-- table: NAME -->``, the table, and ``<!-- end -->``; ``python tests/docs/rewrite.py`` writes them.
 """
 
 from __future__ import annotations
@@ -211,8 +211,8 @@ def decisions() -> str:
     """A line for each record in ``docs/decisions``."""
     lines = []
     for path in sorted((REPOSITORY / "docs" / "decisions").glob("[0-9]*.md")):
-        title = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        lines.append(f"- [{title}](decisions/{path.name})\n")
+        title = re.sub(r"^#\s*\d+\s*[.:]\s*", "", path.read_text(encoding="utf-8").splitlines()[0])
+        lines.append(f"- {int(path.name[:4])}: [{title}](decisions/{path.name})\n")
     return "".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Write the tables of the pages anew, and the outputs that are not as shown: ``python tests/docs/rewrite.py [PAGE...]``.
+"""``python tests/docs/rewrite.py [PAGE...]`` writes the tables of the pages anew, and outputs that are not as shown.
 
 What differs is replaced whole, ``...`` included: read the difference before you keep it.
 """
@@ -16,17 +16,24 @@ from test_docs import PAGES, has_code, page
 
 
 def rewrite(name: str, root: Path) -> None:
+    text = with_tables(page(name))
+    PAGES[name].write_text(text, encoding="utf-8")
+    if not has_code(name):
+        return
     folder = root / "reader"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    before = continues(page(name))
+    before = continues(text)
     if before:
         list(differences(page(before), Session(folder), name=before))
-    text = with_tables(page(name))
-    if has_code(name):
-        for difference in reversed(list(differences(text, Session(folder), name=name))):
-            print(f"{name}:{difference.line}: {difference.what.splitlines()[0]} (exit code {difference.exit_code})")
-            text = _with_output(text, difference, folder)
+    found = list(differences(text, Session(folder), name=name))
+    for difference in found:
+        print(f"{name}:{difference.line}: {difference.what.splitlines()[0]} (exit code {difference.exit_code})")
+    if any(difference.exit_code for difference in found):
+        print(f"{name}: a command fails, outputs are left as they were")
+        return
+    for difference in reversed(found):
+        text = _with_output(text, difference, folder)
     PAGES[name].write_text(text, encoding="utf-8")
 
 

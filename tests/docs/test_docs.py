@@ -11,7 +11,7 @@ import typing
 from pathlib import Path
 
 import pytest
-from doc_blocks import Session, agrees, blocks, commands, continues, differences
+from doc_blocks import Difference, Session, agrees, blocks, commands, continues, differences
 from doc_tables import REPOSITORY, TABLES, named, with_tables
 
 from freehold import config
@@ -20,7 +20,7 @@ from freehold.text.parse.outcome import Reason
 
 PAGES = {path.relative_to(REPOSITORY).name: path for path in [REPOSITORY / "README.md", *REPOSITORY.glob("docs/*.md")]}
 RUN = {"python", "console", "toml"}
-SHOWN = {"text", "json"}
+SHOWN = {"", "text", "json"}
 """Languages of blocks that are only looked at."""
 
 
@@ -32,37 +32,40 @@ def has_code(name: str) -> bool:
     return any(block.language in {"python", "console"} and block.reason is None for block in blocks(page(name)))
 
 
+class Reader:
+    """Follows pages, each once, in one place: a house knows its documents by their absolute paths."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._wrong: dict[str, list[str]] = {}
+
+    def follow(self, name: str) -> list[str]:
+        """Run a page after the page it continues; what it shows wrongly."""
+        if name not in self._wrong:
+            before = continues(page(name))
+            if before:
+                self.follow(before)
+            folder = self._root / "reader"
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(self._root / before, folder) if before else folder.mkdir()
+            self._wrong[name] = [_told(name, d) for d in differences(page(name), Session(folder), name=name)]
+            folder.rename(self._root / name)
+        return self._wrong[name]
+
+
+def _told(name: str, d: Difference) -> str:
+    shown, printed = f"--- shown\n{d.shown}", f"--- printed (exit code {d.exit_code})\n{d.printed}"
+    return f"{name}, block at line {d.line}: {d.what}\n{shown}{printed}"
+
+
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the folders of finished pages are kept for those that continue them."""
-    return tmp_path_factory.mktemp("docs")
-
-
-def follow(name: str, shelf: Path) -> list[str]:
-    """Run a page in ``shelf/reader``, after the page it continues; what it shows wrongly."""
-    folder, kept = shelf / "reader", shelf / name
-    shutil.rmtree(folder, ignore_errors=True)
-    before = continues(page(name))
-    if before:
-        if not (shelf / before).exists():
-            follow(before, shelf)
-        # The same place as before: a house knows its documents by their absolute paths.
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(shelf / before, folder)
-    else:
-        folder.mkdir()
-    wrong = [
-        f"{name}, block at line {d.line}: {d.what}\n--- shown\n{d.shown}--- printed (exit code {d.exit_code})\n{d.printed}"
-        for d in differences(page(name), Session(folder), name=name)
-    ]
-    shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(folder, kept)
-    return wrong
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return Reader(tmp_path_factory.mktemp("docs"))
 
 
 @pytest.mark.parametrize("name", sorted(filter(has_code, PAGES)))
-def test_blocks_run_and_print_what_is_shown(name: str, shelf: Path, minilm: Path) -> None:
-    wrong = follow(name, shelf)
+def test_blocks_run_and_print_what_is_shown(name: str, reader: Reader, minilm: Path) -> None:
+    wrong = reader.follow(name)
     assert not wrong, "\n\n".join(wrong)
 
 
@@ -79,7 +82,8 @@ def test_every_table_is_in_a_page() -> None:
 def test_blocks_are_well_formed(name: str) -> None:
     text = page(name)
     assert not re.search(r"^[ >]+```", text, re.MULTILINE), "an indented block is not seen by the tests"
-    assert text.count("\n```") + text.startswith("```") == 2 * len(re.findall(r"^```\w+", text, re.MULTILINE))
+    fences = len(re.findall("^```", text, re.MULTILINE))
+    assert fences == 2 * sum(1 if block.shown is None else 2 for block in blocks(text)), "a block is not closed"
     for block in blocks(text):
         assert block.language in RUN | SHOWN, f"line {block.line}: {block.language}"
         assert block.reason is None or len(block.reason.split()) >= 3, f"line {block.line}: a reason, in words"

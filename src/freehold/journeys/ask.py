@@ -11,9 +11,10 @@ from freehold.core.types import Answer, Citation, Passage, Query, Trace
 from freehold.journeys.cite import cite
 from freehold.journeys.context import fit
 from freehold.journeys.search import Engines, Plan, Stopwatch, search
+from freehold.models.generate import messages
 
-PROMPT_TOKENS = 300
-"""Set aside for the instructions around the passages."""
+TEMPLATE_TOKENS = 64
+"""Set aside for the marks that a chat template puts around the messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ def ask(
     found = search(query, k=voice.passages, plan=plan, engines=engines)
     watch.lap("search")
     generator = voice.generator
-    room = generator.context_tokens - voice.answer_tokens - PROMPT_TOKENS - generator.count_tokens(query.text)
+    frame = "\n".join(message["content"] for message in messages(query.text, ()))
+    room = generator.context_tokens - voice.answer_tokens - generator.count_tokens(frame) - TEMPLATE_TOKENS
     passages, dropped = fit(
         found.hits, text_of=engines.shelf.text, count_tokens=generator.count_tokens, budget_tokens=room
     )
@@ -53,6 +55,7 @@ def ask(
     trace = Trace(
         timings_ms=timings,
         tokens={
+            **answer.trace.tokens,
             "context": sum(generator.count_tokens(p.text) for p in passages),
             "answer": generator.count_tokens(answer.text),
         },

@@ -145,6 +145,7 @@ def _tokenizer(model: Any, name: str) -> ModelTokenizer:
     backend = getattr(model.tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ModelMismatch(f"{name!r} has no fast tokenizer", hint="offsets need one: convert the tokenizer first")
+    model.tokenizer.split_special_tokens = True  # as ModelTokenizer: what a document says is text
     return ModelTokenizer(Tokenizer.from_str(backend.to_str()))  # a copy: ours neither cuts nor pads
 
 
