@@ -95,7 +95,7 @@ def serve(make: Callable[[Options], System]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="")
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=8)
     options = Options(**vars(parser.parse_args()))
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -20,7 +20,7 @@ class Measured:
     """One system's figures; None is what was not measured."""
 
     label: str
-    batch: int
+    batch: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""
     slices_per_s: list[float] = field(default_factory=list)
@@ -189,8 +189,8 @@ def _ratio_lines(ratios: Mapping[str, Any]) -> str:
 
 def _version_lines(systems: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [
-        f"- {figures['label']}: {', '.join(f'{name} {v}' for name, v in figures['versions'].items())}; "
-        f"batches of {figures['batch']}"
+        f"- {figures['label']}: {', '.join(f'{name} {v}' for name, v in figures['versions'].items())}"
+        + (f"; batches of {figures['batch']}" if figures["batch"] else "")
         for figures in systems.values()
         if figures["versions"]
     ]

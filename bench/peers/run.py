@@ -94,13 +94,16 @@ class Bench:
                 say(f"queries  round {number + 1}/{rounds} done")
 
     def judge(self) -> str:
-        """Score the rankings; the version of ir-measures. Raises SetupFailed."""
+        """Score the rankings; the version of ir-measures, or why there are no scores."""
         runs = {name: self.found[name].rankings for name in self.alive if name != FLOOR}
         task = json.dumps({"qrels": self.task.qrels, "runs": runs})
-        command = [str(python_of("judge")), str(HERE / "judge.py")]
+        try:
+            command = [str(python_of("judge")), str(HERE / "judge.py")]
+        except SetupFailed as e:
+            return clean(f"none: {e}")
         done = subprocess.run(command, input=task, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise SetupFailed(f"judge.py failed: {done.stderr.strip().splitlines()[-1]}")
+            return clean(f"none: {done.stderr.strip().splitlines()[-1]}")
         verdict = json.loads(done.stdout)
         for name, score in verdict["scores"].items():
             self.found[name].ndcg_10 = score
@@ -118,7 +121,8 @@ class Bench:
         measured = self.found[name]
         measured.query_ms.append(answer["ms"])
         measured.rankings.update(zip(part, answer["ids"], strict=True))
-        measured.serve_peak_bytes = worker.peak_bytes
+        if name != FLOOR:
+            measured.serve_peak_bytes = worker.peak_bytes
 
     def _worker(self, name: str) -> Worker:
         return Worker(ENTRIES[name], model=self.model, threads=self.threads)

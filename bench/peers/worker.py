@@ -43,7 +43,9 @@ class Worker:
         self.peak_bytes: int | None = None
         self._log_path = logs / f"{entry.name}.log"
         self._log = self._log_path.open("ab")
-        arguments = ["--model", str(model), "--threads", str(threads), "--batch", str(entry.batch)]
+        arguments = ["--model", str(model), "--threads", str(threads)]
+        if entry.batch is not None:
+            arguments += ["--batch", str(entry.batch)]
         self._process = subprocess.Popen(
             [str(python_of(entry.environment)), str(HERE / entry.script), *arguments],
             stdin=subprocess.PIPE,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from freehold.core.types import Leg, ScoredId
 from freehold.journeys.fuse import Fusion, fuse, interpolate
@@ -182,4 +183,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with threadpool_limits(1):  # as the reranker itself; spinning BLAS threads would slow the embedder's
+        main()

@@ -78,7 +78,7 @@ class ChunkingSettings:
     """[chunking]: how documents are cut. Budgets are in the embedder's own tokens."""
 
     kind: Literal["tokens", "sentences", "structure", "clauses"] = _setting("structure", "how texts are cut")
-    max_tokens: int = _setting(256, "all that the model reads of a chunk: text, heading path, its own marks", low=16)
+    max_tokens: int = _setting(256, "all that the model reads of a chunk: text, heading path, its own marks", low=64)
     overlap_tokens: int = _setting(32, "shared by neighbouring chunks", low=0)
 
 
@@ -299,9 +299,6 @@ def _unknown(what: str, name: str, known: typing.Iterable[str], at: str) -> Sett
 
 def _check(settings: Settings) -> None:
     """Rules that tie several keys together."""
-    chunking = settings.chunking
-    if chunking.overlap_tokens * 2 > chunking.max_tokens:
-        raise SettingsError("chunking.overlap_tokens is above half of chunking.max_tokens", hint="lower the overlap")
     for language in settings.house.languages:
         if not re.fullmatch("[a-z]{2}", language):
             raise SettingsError(

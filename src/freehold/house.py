@@ -54,7 +54,7 @@ class House:
         self.root = root
         self.settings: Settings = config.load(root / config.FILE_NAME)
         self.shelf = HouseShelf(root)
-        self._generations = Generations(root / "index")
+        self._generations = Generations(root / "index", hnsw_ef=self.settings.index.hnsw_ef)
         self._index: VectorIndex | None = None
         self._opened: GenerationInfo | None = None
         self._check_format()
@@ -95,16 +95,17 @@ class House:
         fields: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> IngestReport:
-        """Ingest files and folders. ``prune`` forgets documents under the folders whose file has vanished.
+        """Ingest files and folders. ``prune`` forgets documents under ``paths`` whose file has vanished.
 
         ``fields`` become filter fields of every document. Raises HouseBusy while another process writes.
         """
         report_progress = progress or _silent
         limits = self._parse_limits()
-        found = find_files(paths, max_bytes=limits.max_bytes, progress=lambda n: report_progress("files", n, 0))
+        present = [path for path in paths if path.exists()] if prune else paths
+        found = find_files(present, max_bytes=limits.max_bytes, progress=lambda n: report_progress("files", n, 0))
         vanished = self._vanished(paths, found) if prune else ()
         with ParserPool(os.cpu_count() or 1, limits) as pool:
-            reader = file_reader(pool, found, recipe=self._recipe(fields), fields=fields or {})
+            reader = file_reader(pool, found, limits=self._limits(), fields=fields or {})
             return self._ingest(found, reader, vanished, fields, report_progress)
 
     def ingest_beir(
@@ -112,7 +113,7 @@ class House:
     ) -> IngestReport:
         """Ingest the ``corpus.jsonl`` of a BEIR set; record ids become sources."""
         corpus = find_beir(folder)
-        reader = beir_reader(corpus, recipe=self._recipe(fields), fields=fields or {})
+        reader = beir_reader(corpus, limits=self._limits(), fields=fields or {})
         return self._ingest(corpus.found, reader, (), fields, progress or _silent)
 
     def search(self, text: str, *, k: int = 10, plan: Plan | None = None, filter: Filter | None = None) -> Found:
@@ -120,8 +121,8 @@ class House:
 
         Raises InvalidQuery, and UsageError while the house is empty.
         """
+        query = searching.question(text, embedder=self.embedder, filter=filter)
         engines = self._engines()
-        query = searching.question(text, embedder=engines.embedder, filter=filter)
         return searching.search(query, k=k, plan=plan or self.plan(), engines=engines)
 
     def ask(
@@ -133,8 +134,8 @@ class House:
         on_text: Callable[[str], None] | None = None,
     ) -> Answer:
         """An answer with citations, or an abstention. Raises InvalidQuery, UsageError, EndpointFault."""
+        query = searching.question(text, embedder=self.embedder, filter=filter)
         engines = self._engines()
-        query = searching.question(text, embedder=engines.embedder, filter=filter)
         part = self.settings.generator
         voice = asking.Voice(self.generator, part.timeout_s, part.answer_tokens, part.passages)
         return asking.ask(query, plan=plan or self.plan(), engines=engines, voice=voice, on_text=on_text)
@@ -156,7 +157,10 @@ class House:
         embedder = open_embedder(
             part.kind,
             self.settings.embedder_model,
-            threads=part.threads or os.cpu_count() or 1,
+            threads=part.threads or None,
+            base_url=part.endpoint,
+            api_key=part.api_key.reveal() if part.api_key else None,
+            timeout_s=part.timeout_s,
         )
         made_by = self.shelf.fact("embedder")
         if made_by and made_by != embedder.info.digest:
@@ -165,17 +169,15 @@ class House:
                 hint="set embedder.model back, or make a new house and ingest again",
                 refs=(made_by[:12], embedder.info.digest[:12]),
             )
-        limit = embedder.info.max_tokens
-        if self.settings.chunking.max_tokens > limit:
-            raise SettingsError(
-                f"chunking.max_tokens is above what {embedder.info.name} reads", hint=f"set it to {limit} or less"
-            )
+        self._check_budget(embedder)
         return embedder
 
     @cached_property
     def reranker(self) -> Reranker | None:
         """Late interaction over the embedder's own token vectors, where the settings want it and the embedder can."""
-        if self.settings.reranker.kind == "none" or self.settings.embedder.kind == "openai":
+        if (
+            self.settings.reranker.kind == "none" or self.settings.embedder.kind == "openai"
+        ):  # no token vectors come from there
             return None
         return LateInteraction(dim=self.embedder.info.dim)
 
@@ -200,15 +202,16 @@ class House:
         )
 
     def plan(self, mode: Mode | None = None) -> Plan:
-        """The retrieval plan of the settings, in another mode where one is given."""
+        """The retrieval plan of the settings; another ``mode`` than hybrid gives that leg bare, without reranking."""
         part = self.settings.retrieval
+        mode = mode or part.mode
         return Plan(
-            mode=mode or part.mode,
+            mode=mode,
             fusion=part.fusion,
             rrf_k=part.rrf_k,
             dense_weight=part.dense_weight,
             candidates=part.candidates,
-            rerank_depth=part.rerank_depth if self.reranker else 0,
+            rerank_depth=part.rerank_depth if self.reranker and mode == "hybrid" else 0,
             rerank_weight=self.settings.reranker.weight,
         )
 
@@ -227,10 +230,12 @@ class House:
             reranker=self.reranker,
             cut=self._cut,
             recipe=self._recipe(fields),
+            limits=self._limits(),
             near_duplicate=self.settings.ingest.near_duplicate,
         )
         with writer_lock(self.root / "lock"):
             self.shelf.sweep()
+            self._generations.sweep()
             self.shelf.set_fact("embedder", self.embedder.info.digest)
             self.shelf.set_fact("embedder_name", self.embedder.info.name)
             report = ingest(found, shelf=self.shelf, read=read, workshop=workshop, progress=progress, vanished=vanished)
@@ -284,10 +289,13 @@ class House:
         what = [_PIPELINE, part.kind, part.max_tokens, part.overlap_tokens, codec, dict(fields or {})]
         return sha256_hex(canonical_json(what).encode())[:16]
 
+    def _limits(self) -> str:
+        return sha256_hex(repr(self._parse_limits()).encode())[:16]
+
     def _vanished(self, paths: Sequence[Path], found: Mapping[str, str]) -> list[str]:
-        folders = tuple(f"{path.resolve()}{os.sep}" for path in paths if path.is_dir())
-        sources = {*self.shelf.known(), *self.shelf.quarantined()}
-        return [source for source in sorted(sources) if source.startswith(folders) and source not in found]
+        places = [str(path.resolve()) for path in paths]
+        sources = {*self.shelf.known(), *self.shelf.quarantined()}.difference(found)
+        return sorted(s for s in sources for place in places if s == place or s.startswith(place + os.sep))
 
     def _parse_limits(self) -> ParseLimits:
         part = self.settings.ingest
@@ -297,6 +305,19 @@ class House:
             wall_s=part.wall_s,
             memory_bytes=part.memory_mb * 1024 * 1024,
         )
+
+    def _check_budget(self, embedder: Embedder) -> None:
+        part, limit = self.settings.chunking, embedder.info.max_tokens
+        if part.max_tokens > limit:
+            raise SettingsError(
+                f"chunking.max_tokens is above what {embedder.info.name} reads", hint=f"set it to {limit} or less"
+            )
+        room = part.max_tokens - embedder.overhead_tokens
+        if part.overlap_tokens * 2 > room:
+            raise SettingsError(
+                f"chunking.overlap_tokens is above half of the {room} tokens that are left for text",
+                hint=f"set it to {room // 2} or less",
+            )
 
     def _check_format(self) -> None:
         made_as = self.shelf.fact("format") or FORMAT

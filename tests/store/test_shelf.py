@@ -141,7 +141,7 @@ def test_links_to_removed_near_duplicates_are_cut(shelf: HouseShelf) -> None:
 
 
 def test_quarantine_is_kept_and_released(shelf: HouseShelf) -> None:
-    bad = Quarantined("x.pdf", "encrypted", "the file needs a password", sha256="00", recipe="r1")
+    bad = Quarantined("x.pdf", "encrypted", "the file needs a password", sha256="00", limits="l1")
     shelf.commit(Changes(quarantine=[bad]))
     assert shelf.quarantined() == {"x.pdf": bad}
     assert shelf.revision == 0  # nothing to search has changed

@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from freehold.core.types import (
-    Answer,
     Embeddings,
     Filter,
     Leg,
@@ -156,9 +155,3 @@ class VectorIndex(Protocol):
     def close(self) -> None:
         """Flush and let go of files and locks. Any later call raises EngineFault; closing twice is fine."""
         ...
-
-
-class AnswerChecker(Protocol):
-    """Attaches citations to a generated text and says whether they support it."""
-
-    def __call__(self, text: str, passages: Sequence[Passage], *, question: str) -> Answer: ...

@@ -71,7 +71,8 @@ class Quarantined:
     reason: str
     sha256: str = ""
     """Empty when the bytes could not be read."""
-    recipe: str = ""
+    limits: str = ""
+    """Under which limits it was read: under others it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)

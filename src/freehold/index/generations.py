@@ -22,7 +22,7 @@ from freehold.core.types import Point
 from freehold.index.child import BuilderChild
 from freehold.index.files import replace_file, storage_faults
 from freehold.index.locks import FileLock
-from freehold.index.qdrant_edge import LOCK_NAME, QdrantEdgeIndex
+from freehold.index.qdrant_edge import HNSW_EF, LOCK_NAME, QdrantEdgeIndex
 
 FORMAT = 1
 ORPHAN_WAIT_S = 5.0
@@ -46,8 +46,10 @@ class GenerationInfo:
 class Generations:
     """The generations under one root directory. An instance keeps nothing open; threads may share it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, hnsw_ef: int = HNSW_EF) -> None:
+        """``hnsw_ef`` is the breadth of approximate search in the generations that are opened for reading."""
         self._root = root
+        self._hnsw_ef = hnsw_ef
 
     def current(self) -> GenerationInfo | None:
         """The generation that answers, read anew each time; None when none was ever committed.
@@ -75,7 +77,7 @@ class Generations:
         info = self.current()
         while info is not None:
             try:
-                return QdrantEdgeIndex.open(self._root / info.name, read_only=True)
+                return QdrantEdgeIndex.open(self._root / info.name, read_only=True, hnsw_ef=self._hnsw_ef)
             except (HouseBusy, StorageFault):
                 # A builder may have swapped in the next one and be removing this one: only then is there a newer.
                 newer = self.current()

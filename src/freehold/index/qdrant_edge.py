@@ -43,9 +43,8 @@ TIE_MARGIN = 8
 WRITE_BATCH = 500
 IDS_PAGE = 5_000
 EXACT = engine.SearchParams(exact=True)
-APPROXIMATE = engine.SearchParams(
-    hnsw_ef=256, quantization=engine.QuantizationSearchParams(rescore=True, oversampling=2.0)
-)
+HNSW_EF = 256
+RESCORED = engine.QuantizationSearchParams(rescore=True, oversampling=2.0)
 # Statistics kept with the postings still count what was deleted since the last optimize; a corpus given as a filter
 # makes the engine count what is present.
 PRESENT_IDF = engine.SearchParams(idf=engine.IdfParams(corpus=engine.Filter()))
@@ -54,10 +53,13 @@ PRESENT_IDF = engine.SearchParams(idf=engine.IdfParams(corpus=engine.Filter()))
 class QdrantEdgeIndex:
     """``VectorIndex`` over one shard of Qdrant Edge. See ``create`` and ``open``."""
 
-    def __init__(self, path: Path, shard: engine.EdgeShard, lock: FileLock, *, dim: int, read_only: bool) -> None:
+    def __init__(
+        self, path: Path, shard: engine.EdgeShard, lock: FileLock, *, dim: int, read_only: bool, hnsw_ef: int = HNSW_EF
+    ) -> None:
         self._path = path
         self._shard: engine.EdgeShard | None = shard
         self._lock = lock
+        self._approximate = engine.SearchParams(hnsw_ef=hnsw_ef, quantization=RESCORED)
         self._dim = dim
         self._read_only = read_only
         self._marker = path / "unoptimized"
@@ -89,7 +91,7 @@ class QdrantEdgeIndex:
         return cls(path, shard, lock, dim=dim, read_only=False)
 
     @classmethod
-    def open(cls, path: Path, *, read_only: bool) -> Self:
+    def open(cls, path: Path, *, read_only: bool, hnsw_ef: int = HNSW_EF) -> Self:
         """Open the index at ``path``: any number of readers, or one writer.
 
         Raises HouseBusy when others hold it in a way that excludes this, StorageFault when it is missing or damaged,
@@ -106,7 +108,7 @@ class QdrantEdgeIndex:
         except BaseException:
             lock.release()
             raise
-        return cls(path, shard, lock, dim=dim, read_only=read_only)
+        return cls(path, shard, lock, dim=dim, read_only=read_only, hnsw_ef=hnsw_ef)
 
     @property
     def dim(self) -> int:
@@ -182,7 +184,7 @@ class QdrantEdgeIndex:
         asked: dict[Leg, tuple[engine.Query, engine.SearchParams | None]] = {}
         if dense is not None:
             nearest = engine.Query.Nearest(engine_dense(dense, dim=self._dim), using="dense")
-            asked["dense"] = (nearest, EXACT if exact or self._total() <= EXACT_BELOW else APPROXIMATE)
+            asked["dense"] = (nearest, EXACT if exact or self._total() <= EXACT_BELOW else self._approximate)
         if sparse is not None:
             nearest = engine.Query.Nearest(engine_sparse(sparse), using="bm25")
             asked["lexical"] = (nearest, None if self._optimized else PRESENT_IDF)

@@ -49,6 +49,8 @@ class Workshop:
     cut: Callable[[ParsedText, str], Sequence[Slice]]
     """(cleaned text, language) to chunks."""
     recipe: str
+    limits: str
+    """A digest of the limits on reading: what was refused under others is tried again."""
     near_duplicate: float
     """Jaccard similarity from which two documents are linked."""
 
@@ -106,7 +108,7 @@ def ingest(
         bad = quarantined.get(source)
         if _unchanged(known.get(source), sha256, workshop.recipe):
             report.skipped += 1
-        elif bad and (bad.sha256, bad.recipe) == (sha256, workshop.recipe):
+        elif bad and (bad.sha256, bad.limits) == (sha256, workshop.limits):
             report.quarantined.append(bad)
         else:
             todo.append(source)

@@ -55,14 +55,14 @@ def _digest(file: Path, max_bytes: int) -> str:
         return ""
 
 
-def file_reader(pool: ParserPool, digests: Mapping[str, str], *, recipe: str, fields: Mapping[str, str]) -> Reader:
+def file_reader(pool: ParserPool, digests: Mapping[str, str], *, limits: str, fields: Mapping[str, str]) -> Reader:
     """Reads files through the parsing processes; ``fields`` are filter fields given to every document."""
 
     def read(sources: Sequence[str]) -> Iterator[Raw | Quarantined]:
         for path, outcome in pool.map(Path(source) for source in sources):
             source = str(path)
             if isinstance(outcome, Rejected):
-                yield Quarantined(source, outcome.reason, outcome.message, sha256=digests[source], recipe=recipe)
+                yield Quarantined(source, outcome.reason, outcome.message, sha256=digests[source], limits=limits)
             else:
                 yield _from_file(source, outcome, fields)
 
@@ -128,22 +128,22 @@ def _scan(corpus: BeirCorpus, line: bytes, number: int, offset: int) -> None:
     corpus.bad[name] = Quarantined(name, *problem, sha256=digest)
 
 
-def beir_reader(corpus: BeirCorpus, *, recipe: str, fields: Mapping[str, str]) -> Reader:
+def beir_reader(corpus: BeirCorpus, *, limits: str, fields: Mapping[str, str]) -> Reader:
     """Reads a corpus's records one by one; a record's metadata of plain values become filter fields."""
 
     def read(sources: Sequence[str]) -> Iterator[Raw | Quarantined]:
         with corpus.path.open("rb") as lines:
             for source in sources:
                 if source in corpus.bad:
-                    yield replace(corpus.bad[source], recipe=recipe)
+                    yield replace(corpus.bad[source], limits=limits)
                     continue
                 lines.seek(corpus.offsets[source])
-                yield _from_record(source, lines.readline(), recipe, fields)
+                yield _from_record(source, lines.readline(), limits, fields)
 
     return read
 
 
-def _from_record(source: str, line: bytes, recipe: str, fields: Mapping[str, str]) -> Raw | Quarantined:
+def _from_record(source: str, line: bytes, limits: str, fields: Mapping[str, str]) -> Raw | Quarantined:
     record, digest = json.loads(line), sha256_hex(line)
     metadata = {k: str(v) for k, v in (record.get("metadata") or {}).items() if isinstance(v, str | int | float)}
     title = record.get("title") or ""
@@ -151,5 +151,5 @@ def _from_record(source: str, line: bytes, recipe: str, fields: Mapping[str, str
         ParsedText(record["text"], title=title, media_type="application/x-beir", metadata={**metadata, **fields})
     )
     if isinstance(read, Rejected):
-        return Quarantined(source, read.reason, read.message, sha256=digest, recipe=recipe)
+        return Quarantined(source, read.reason, read.message, sha256=digest, limits=limits)
     return Raw(source, digest, read.parsed, read.language, read.signature, original=None)

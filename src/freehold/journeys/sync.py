@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from freehold.core.faults import step
+from freehold.core.ids import sha256_hex
 from freehold.core.shelf import Indexable, Shelf
 from freehold.core.types import ModelInfo, Point
 from freehold.index.generations import GenerationInfo, Generations
@@ -28,17 +29,18 @@ def sync(
     when the build fails; the current generation is then as it was.
     """
     revision = shelf.revision
+    made_by = maker(model, terms)
     current = generations.current()
-    if current and current.embedder_digest == model.digest and current.revision == revision:
-        return current
-    base = current if current and current.embedder_digest == model.digest else None
+    base = current if current and current.embedder_digest == made_by else None
+    if base and base.revision == revision:
+        return base
     wanted = shelf.chunk_ids()
     if base is None and not wanted:
         return None
     present = _ids(generations) if base else set()
     missing = sorted(wanted - present)
     step("sync.compared")
-    with generations.build(base=base, dim=model.dim, embedder_digest=model.digest) as builder:
+    with generations.build(base=base, dim=model.dim, embedder_digest=made_by) as builder:
         builder.delete(present - wanted)
         done = 0
         for batch in _batches(_point(item, terms) for item in shelf.indexable(missing)):
@@ -46,6 +48,11 @@ def sync(
             done += len(batch)
             progress("index", done, len(missing))
         return builder.commit(revision)
+
+
+def maker(model: ModelInfo, terms: TermAnalyzer) -> str:
+    """A digest of what makes both legs' vectors: an index made otherwise is built anew, not brought up to date."""
+    return sha256_hex(f"{model.digest} {terms.name}".encode())
 
 
 def _ids(generations: Generations) -> set[str]:

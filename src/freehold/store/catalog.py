@@ -76,7 +76,7 @@ _quarantine = sa.Table(
     sa.Column("code", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("sha256", sa.String, nullable=False),
-    sa.Column("recipe", sa.String, nullable=False),
+    sa.Column("limits", sa.String, nullable=False),
 )
 
 _BATCH = 500
@@ -340,4 +340,4 @@ def _vector_row(chunk_id: str, key: bytes, vectors: Vectors) -> dict[str, object
 
 
 def _quarantine_row(q: Quarantined) -> dict[str, object]:
-    return {"source": q.source, "code": q.code, "reason": q.reason, "sha256": q.sha256, "recipe": q.recipe}
+    return {"source": q.source, "code": q.code, "reason": q.reason, "sha256": q.sha256, "limits": q.limits}

@@ -19,6 +19,8 @@ import Stemmer
 from freehold.core.types import SparseVector
 from freehold.text.stopwords import STOP_WORDS
 
+FORMAT = 1
+"""Raised when the same text gives other terms."""
 K1 = 1.2
 B = 0.75
 AVERAGE_LENGTH_TERMS = 100.0
@@ -58,6 +60,11 @@ class TermAnalyzer:
         # The stemmers' own cache is off: it could not be made to forget.
         self._stemmers = {code: Stemmer.Stemmer(algorithm, 0) for code, algorithm in _SNOWBALL.items()}
         self._word = lru_cache(maxsize=_CACHED_WORDS)(self._analyze)
+
+    @property
+    def name(self) -> str:
+        """Tells analyses apart: vectors of one name are to be asked with queries of that name alone."""
+        return f"bm25-v{FORMAT} {'+'.join(self._languages)} k1={K1} b={B} average={AVERAGE_LENGTH_TERMS}"
 
     def document(self, text: str, language: str) -> SparseVector:
         """BM25 term weights without IDF: tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / average length)).
