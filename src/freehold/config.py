@@ -108,7 +108,7 @@ class RetrievalSettings:
     """[retrieval]: how candidates are found and fused."""
 
     mode: Literal["hybrid", "dense", "lexical"] = _setting("hybrid", "which legs are asked")
-    fusion: Literal["rrf", "dbsf", "weighted"] = _setting("rrf", "how two legs become one list")
+    fusion: Literal["rrf", "dbsf", "weighted"] = _setting("weighted", "how two legs become one list")
     rrf_k: int = _setting(60, "rank constant of reciprocal rank fusion", low=1)
     dense_weight: float = _setting(0.5, "share of the dense leg in rrf and weighted fusion", low=0.0, high=1.0)
     candidates: int = _setting(100, "hits taken from each leg", low=1, high=10_000)

@@ -175,9 +175,7 @@ class House:
     @cached_property
     def reranker(self) -> Reranker | None:
         """Late interaction over the embedder's own token vectors, where the settings want it and the embedder can."""
-        if (
-            self.settings.reranker.kind == "none" or self.settings.embedder.kind == "openai"
-        ):  # no token vectors come from there
+        if self.settings.reranker.kind == "none" or self.settings.embedder.kind == "openai":
             return None
         return LateInteraction(dim=self.embedder.info.dim)
 

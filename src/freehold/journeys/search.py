@@ -27,7 +27,7 @@ class Plan:
     """How to retrieve: the settings' [retrieval] and [reranker], or what a caller asks for once."""
 
     mode: Mode = "hybrid"
-    fusion: Fusion = "rrf"
+    fusion: Fusion = "weighted"
     rrf_k: int = 60
     dense_weight: float = 0.5
     candidates: int = 100
