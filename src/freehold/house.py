@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +13,10 @@ from typing import Self
 
 from freehold import config
 from freehold.config import Settings
-from freehold.core.errors import HouseBusy, HouseMismatch, SettingsError, UsageError
+from freehold.core.errors import FreeholdError, HouseBusy, HouseMismatch, SettingsError, UsageError
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.ports import Embedder, Generator, Reranker, VectorIndex
-from freehold.core.shelf import Stats
+from freehold.core.shelf import Quarantined, Stats
 from freehold.core.types import Answer, Filter, Mode, ParsedText, Slice
 from freehold.index.generations import GenerationInfo, Generations
 from freehold.journeys import ask as asking
@@ -27,6 +28,7 @@ from freehold.journeys.sources import beir_reader, file_reader, find_beir, find_
 from freehold.journeys.sync import sync
 from freehold.models.embed import open_embedder
 from freehold.models.generate import open_generator
+from freehold.models.pull import verify
 from freehold.models.rerank import LateInteraction
 from freehold.store.files import write_durably
 from freehold.store.lock import writer_lock
@@ -41,6 +43,21 @@ FORMAT = "1"
 
 _PIPELINE = 1
 """Raised when cleaning or cutting changes what it makes of the same bytes, so that documents are made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The state of a house, as ``freehold doctor`` shows it."""
+
+    settings: Settings
+    stats: Stats
+    quarantined: tuple[Quarantined, ...]
+    generation: GenerationInfo | None
+    index_behind: bool
+    """Whether the catalog holds more than the index: the next search or ingest brings it up."""
+    made_by: str | None
+    """Name of the embedder that the house was made with; None while it is empty."""
+    model_state: str
 
 
 class House:
@@ -137,12 +154,25 @@ class House:
         query = searching.question(text, embedder=self.embedder, filter=filter)
         engines = self._engines()
         part = self.settings.generator
-        voice = asking.Voice(self.generator, part.timeout_s, part.answer_tokens, part.passages)
+        voice = asking.Voice(self.generator, part.timeout_s, part.answer_tokens, part.passages, self._judge)
         return asking.ask(query, plan=plan or self.plan(), engines=engines, voice=voice, on_text=on_text)
 
     def stats(self) -> Stats:
         """How much the house holds."""
         return self.shelf.stats()
+
+    def health(self) -> Health:
+        """What the house holds, what it refused, whether its index is current and its model sound."""
+        generation = self.generation()
+        return Health(
+            settings=self.settings,
+            stats=self.stats(),
+            quarantined=tuple(self.shelf.quarantined().values()),
+            generation=generation,
+            index_behind=self.shelf.revision != (generation.revision if generation else 0),
+            made_by=self.shelf.fact("embedder_name"),
+            model_state=self._model_state(),
+        )
 
     def generation(self) -> GenerationInfo | None:
         """The index generation that answers, if there is one."""
@@ -175,9 +205,14 @@ class House:
     @cached_property
     def reranker(self) -> Reranker | None:
         """Late interaction over the embedder's own token vectors, where the settings want it and the embedder can."""
-        if self.settings.reranker.kind == "none" or self.settings.embedder.kind == "openai":
+        if self.settings.reranker.kind == "none" or not self._judge:
             return None
         return LateInteraction(dim=self.embedder.info.dim)
+
+    @property
+    def _judge(self) -> Embedder | None:
+        """The embedder, where it gives token vectors: an endpoint gives none."""
+        return self.embedder if self.settings.embedder.kind != "openai" else None
 
     @cached_property
     def terms(self) -> TermAnalyzer:
@@ -191,7 +226,7 @@ class House:
         return open_generator(
             part.kind,
             language=language_tools(self.terms),
-            embedder=self.embedder,
+            embedder=self._judge,
             model=part.model,
             base_url=part.endpoint,
             api_key=part.api_key.reveal() if part.api_key else None,
@@ -289,6 +324,18 @@ class House:
 
     def _limits(self) -> str:
         return sha256_hex(repr(self._parse_limits()).encode())[:16]
+
+    def _model_state(self) -> str:
+        model = self.settings.embedder_model
+        if self.settings.embedder.kind == "openai":
+            return "served by an endpoint"
+        if Path(model).is_dir():
+            return "a local folder, pinned by nothing but the house"
+        try:
+            verify(model)
+        except FreeholdError as error:
+            return f"{error.message}: {error.hint}"
+        return "weights match the manifest"
 
     def _vanished(self, paths: Sequence[Path], found: Mapping[str, str]) -> list[str]:
         places = [str(path.resolve()) for path in paths]

@@ -138,20 +138,9 @@ def ask(
 @app.command()
 def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Show what the house holds, every setting and where it came from, and whether its models are sound."""
-    from freehold.models.pull import verify
-
     with _open(context) as house:
-        stats, generation, settings = house.stats(), house.generation(), house.settings
-        behind = house.shelf.revision != (generation.revision if generation else 0)
-        kept_by = house.shelf.fact("embedder_name")
-    sound = "not a packaged model"
-    if settings.embedder.kind == "onnx":
-        try:
-            verify(settings.embedder_model)
-            sound = "weights match the manifest"
-        except FreeholdError as error:
-            sound = f"{error.message}: {error.hint}"
-    output.print_doctor(settings, stats, generation, behind=behind, made_by=kept_by, model_state=sound, as_json=as_json)
+        health = house.health()
+    output.print_doctor(health, as_json=as_json)
 
 
 @app.command()

@@ -28,11 +28,10 @@ from freehold.config import Secret
 from freehold.core.errors import FreeholdError
 
 if TYPE_CHECKING:  # the engines behind these names take a second to load, and most calls need few of them
-    from freehold.config import Settings
-    from freehold.core.shelf import Stats
+    from freehold.core.shelf import Quarantined
     from freehold.core.types import Answer, Hit
     from freehold.demo.walk import DemoReport
-    from freehold.index.generations import GenerationInfo
+    from freehold.house import Health
     from freehold.journeys.ingest import IngestReport
     from freehold.journeys.ingest import Progress as Report
     from freehold.journeys.search import Found
@@ -106,28 +105,42 @@ _STAGES = {
 def ingest_json(report: IngestReport) -> dict[str, object]:
     """The JSON shape of an ingest."""
     values = dataclasses.asdict(report)
-    values["quarantined"] = [{"path": q.source, "code": q.code, "reason": q.reason} for q in report.quarantined]
+    values["quarantined"] = [_quarantined_json(q) for q in report.quarantined]
     values["seconds"] = round(report.seconds, 3)
     return values
 
 
+def _quarantined_json(q: Quarantined) -> dict[str, str]:
+    return {"path": q.source, "code": q.code, "reason": q.reason}
+
+
 def print_ingest(report: IngestReport) -> None:
     """What an ingest did, its quarantine and its near-duplicates."""
-    parts = [f"[bold]{report.documents}[/] documents ({report.chunks} chunks) in {report.seconds:.1f} s"]
+    read = f"[bold]{_many(report.documents, 'document')}[/] ({_many(report.chunks, 'chunk')})"
+    parts = [f"{read} in {report.seconds:.1f} s"]
     parts += [f"{n} {word}" for n, word in _counts(report) if n]
     out.print(", ".join(parts))
     if report.quarantined:
-        out.print(f"\n[yellow]{len(report.quarantined)} could not be read and stay out:[/]")
-        table = _plain("file", "reason")
-        for q in report.quarantined:
-            table.add_row(Text(Path(q.source).name), Text(q.reason))
-        out.print(table)
+        out.print(f"\n[yellow]{_many(len(report.quarantined), 'file')} could not be read and stay out:[/]")
+        _print_quarantine(report.quarantined)
     if report.near_duplicates:
-        out.print(f"\n{len(report.near_duplicates)} nearly repeat another document:")
-        table = _plain("file", "repeats", "similarity")
+        out.print("\nnearly the same:")
+        table = _plain("document", "repeats", "similarity")
         for r in report.near_duplicates:
             table.add_row(Text(Path(r.source).name), Text(Path(r.of).name), f"{r.similarity:.2f}")
         out.print(table)
+
+
+def _print_quarantine(quarantined: Sequence[Quarantined]) -> None:
+    if quarantined:
+        table = _plain("file", "reason")
+        for q in quarantined:
+            table.add_row(Text(Path(q.source).name), Text(q.reason))
+        out.print(table)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _counts(report: IngestReport) -> list[tuple[int, str]]:
@@ -247,24 +260,21 @@ def draft(*, quiet: bool) -> Iterator[Callable[[str], None]]:
         yield append
 
 
-def print_doctor(
-    settings: Settings,
-    stats: Stats,
-    generation: GenerationInfo | None,
-    *,
-    behind: bool,
-    made_by: str | None,
-    model_state: str,
-    as_json: bool,
-) -> None:
+def print_doctor(health: Health, *, as_json: bool) -> None:
     """The state of a house and of every setting."""
+    settings, stats, generation = health.settings, health.stats, health.generation
     if as_json:
         print_json(
             {
                 "stats": dataclasses.asdict(stats),
+                "quarantined": [_quarantined_json(q) for q in health.quarantined],
                 "generation": dataclasses.asdict(generation) if generation else None,
-                "index_behind": behind,
-                "embedder": {"model": settings.embedder_model, "made_by": made_by, "state": model_state},
+                "index_behind": health.index_behind,
+                "embedder": {
+                    "model": settings.embedder_model,
+                    "made_by": health.made_by,
+                    "state": health.model_state,
+                },
                 "settings": {
                     key: {"value": _plain_value(value), "origin": origin} for key, value, origin in settings.items()
                 },
@@ -272,11 +282,14 @@ def print_doctor(
         )
         return
     languages = ", ".join(f"{name} {n}" for name, n in sorted(stats.languages.items()))
-    out.print(f"[bold]{stats.documents}[/] documents ({languages or 'none yet'}), {stats.chunks} chunks")
-    out.print(f"{stats.quarantined} in quarantine, {stats.near_duplicates} near-duplicates")
-    state = "none yet" if generation is None else f"{generation.name}, {'behind the catalog' if behind else 'current'}"
-    out.print(f"index generation: {state}")
-    out.print(f"embedder {settings.embedder_model}: {model_state}\n")
+    out.print(
+        f"[bold]{_many(stats.documents, 'document')}[/] ({languages or 'none yet'}), {_many(stats.chunks, 'chunk')}"
+    )
+    out.print(f"{stats.quarantined} in quarantine, {_many(stats.near_duplicates, 'near-duplicate')}")
+    _print_quarantine(health.quarantined)
+    state = "behind the catalog" if health.index_behind else "current"
+    out.print(f"index: {f'{generation.name}, {state}' if generation else 'none yet'}", soft_wrap=True)
+    out.print(f"embedder: {settings.embedder_model}, {health.model_state}\n", soft_wrap=True)
     table = _plain("setting", "value", "from")
     for key, value, origin in settings.items():
         table.add_row(key, Text(str(_plain_value(value))), Text(origin, style="dim"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from freehold.core.ports import Generator
+from freehold.core.ports import Embedder, Generator
 from freehold.core.shelf import Shelf, page_of
 from freehold.core.types import Answer, Citation, Passage, Query, Trace
 from freehold.journeys.cite import cite
@@ -26,6 +26,8 @@ class Voice:
     answer_tokens: int
     passages: int
     """Hits that are offered to the generator."""
+    judge: Embedder | None = None
+    """Weighs how alike sentences are; it must give token vectors. Without one, words alone decide."""
 
 
 def ask(
@@ -48,7 +50,7 @@ def ask(
     watch.lap("context")
     text = _write(query, passages, voice, on_text)
     watch.lap("generate")
-    answer = cite(text, passages, question=query.text, embedder=engines.embedder)
+    answer = cite(text, passages, question=query.text, embedder=voice.judge)
     citations = tuple(_with_page(c, engines.shelf) for c in answer.citations)
     watch.lap("cite")
     timings = {**{f"search.{stage}": ms for stage, ms in found.timings_ms.items() if stage != "total"}, **watch.stop()}

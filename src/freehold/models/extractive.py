@@ -34,6 +34,7 @@ MIN_COVERAGE = 0.2
 CLOSE_BEHIND = 0.10
 """A sentence scoring this little below the best is quoted with it."""
 
+_HEADING = re.compile(r"#{1,6}\s")
 _LIST_ITEM = re.compile(r"[-*•–]\s|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]\s")
 
 
@@ -66,9 +67,16 @@ class Evidence:
 
 def label(passage: Passage) -> str:
     """Where a passage stands, in the words put before a quote: title and innermost heading; may be empty."""
-    parts = dict.fromkeys(part.strip() for part in (passage.title, *passage.heading_path[-1:]))
+    title, heading = passage.title.strip(), "".join(passage.heading_path[-1:]).strip()
+    title_words, heading_words = set(title.casefold().split()), set(heading.casefold().split())
+    if title_words <= heading_words:
+        parts = [heading]
+    elif heading_words <= title_words:
+        parts = [title]
+    else:
+        parts = [title, heading]
     # "Section 3. Excess" would read as the end of a sentence.
-    return ", ".join(re.sub(r"\.\s+", " ", part).rstrip(".:") for part in parts if part)
+    return ", ".join(re.sub(r"\.\s+", " ", part).rstrip(".:") for part in parts)
 
 
 class Extractive:
@@ -104,7 +112,9 @@ class Extractive:
     def weigh(self, question: str, passages: Sequence[Passage]) -> Evidence | None:
         """The evidence in ``passages``; None where they hold no sentence, or the question no word."""
         everything = self._sentences(passages)
-        sentences = [sentence for sentence in everything if len(sentence.terms) >= MIN_TERMS]
+        sentences = [
+            s for s in everything if len(s.terms) >= MIN_TERMS and not _HEADING.match(passages[s.passage].text, s.start)
+        ]
         # The question is read in each passage's language: a few words alone do not tell theirs.
         spoken = [self._language.of(passage.text) for passage in passages]
         wanted = [frozenset(self._language.terms(question, language)) for language in spoken]
