@@ -39,7 +39,14 @@ def test_every_value_knows_where_it_came_from(tmp_path: Path) -> None:
         ("[retrieval]\ndense_weight = 1.5\n", "out of range", "between 0.0 and 1.0"),
         ('[generator]\napi_key = "sk-1"\n', "must be a reference to a secret", "env ="),
         ('[house]\nlanguages = ["english"]\n', "house.languages", "ISO 639-1"),
-        ("[house]\nlanguages = []\n", "must be a list of strings", "languages"),
+        ("[house]\nlanguages = []\n", "house.languages is empty", "languages"),
+        ("[house]\nlanguages = 3\n", "must be a list of strings", "languages"),
+        ("[retrieval]\ndense_weight = nan\n", "out of range", "between"),
+        (
+            '[generator]\nkind = "openai"\nmodel = "m"\nendpoint = "http://[x"\n',
+            "generator.endpoint is not a URL",
+            "http://127.0.0.1",
+        ),
         ("[house\n", "not valid TOML", "toml.io"),
         ('[generator]\nkind = "openai"\nmodel = "m"\n', "generator.endpoint is not a URL", "http://127.0.0.1"),
         (

@@ -1,6 +1,6 @@
 """Render what a command printed on a terminal as an SVG picture.
 
-    script -qec ".venv/bin/freehold demo" /dev/null | python tools/terminal_svg.py "freehold demo" docs/demo.svg
+script -qec ".venv/bin/freehold demo" /dev/null | python tools/terminal_svg.py "freehold demo" docs/demo.svg
 """
 
 import io

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from common import Options, System, distinct, serve
-
 from freehold.house import House
 
 

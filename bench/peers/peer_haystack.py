@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from common import CANDIDATES, CHUNK_WORDS, OVERLAP_WORDS, Options, System, distinct, passages, serve
 from haystack import Document, Pipeline
 from haystack.components.joiners import DocumentJoiner
 from haystack.components.preprocessors import DocumentSplitter
@@ -15,6 +14,8 @@ from haystack_integrations.components.embedders.sentence_transformers import (
     SentenceTransformersDocumentEmbedder,
     SentenceTransformersTextEmbedder,
 )
+
+from common import CANDIDATES, CHUNK_WORDS, OVERLAP_WORDS, Options, System, distinct, passages, serve
 
 
 class Haystack(System):

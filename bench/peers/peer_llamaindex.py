@@ -10,7 +10,6 @@ from pathlib import Path
 import faiss
 import Stemmer
 import torch
-from common import CANDIDATES, CHUNK_TOKENS, Options, System, distinct, passages, serve
 from llama_index.core import Document, StorageContext, VectorStoreIndex, load_index_from_storage
 from llama_index.core.llms import MockLLM
 from llama_index.core.node_parser import SentenceSplitter
@@ -18,6 +17,8 @@ from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from llama_index.retrievers.bm25 import BM25Retriever
 from llama_index.vector_stores.faiss import FaissVectorStore
+
+from common import CANDIDATES, CHUNK_TOKENS, Options, System, distinct, passages, serve
 
 DIM = 384
 

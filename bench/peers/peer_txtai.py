@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from common import CHUNK_WORDS, OVERLAP_WORDS, Options, Passage, System, distinct, passages, serve
 from txtai import Embeddings
+
+from common import CHUNK_WORDS, OVERLAP_WORDS, Options, Passage, System, distinct, passages, serve
 
 
 class Txtai(System):

@@ -20,11 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from data import K, Task, prepare
+from freehold.models.pull import pull
 from report import Findings, Measured, build, markdown
 from systems import BENCH, ENTRIES, HERE, ROOT, SetupFailed, python_of
 from worker import Worker, WorkerFailed, disk_bytes
-
-from freehold.models.pull import pull
 
 DEFAULT_SYSTEMS = ("freehold", "haystack", "llamaindex", "txtai")
 FLOOR = "floor"

@@ -44,7 +44,10 @@ class Secret:
             where = f"the environment variable {self.env}"
         else:
             path = Path(self.file or "").expanduser()
-            value = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+            try:
+                value = path.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError):
+                value = ""
             where = f"the file {path}"
         if not value:
             raise SettingsError(f"{where} holds no secret", hint=f"set {where} or correct the reference in {FILE_NAME}")
@@ -192,6 +195,9 @@ def load(path: Path) -> Settings:
         tables = tomllib.loads(source)
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist", hint=f"freehold init {path.parent} makes a house") from None
+    except OSError as e:
+        hint = "give the folder of a house to --house"
+        raise SettingsError(f"{path} cannot be read: {e.strerror}", hint=hint) from None
     except UnicodeDecodeError as e:
         raise SettingsError(f"{path} is not UTF-8 text (byte {e.start})", hint="save it as UTF-8") from None
     except tomllib.TOMLDecodeError as e:
@@ -251,7 +257,7 @@ def _convert(raw: object, kind: Any, spec: dataclasses.Field[Any], key: str, at:
     if typing.get_origin(kind) is types.UnionType:
         return _secret(raw, key, at)
     if kind == tuple[str, ...]:
-        if not isinstance(raw, list | tuple) or not all(isinstance(item, str) for item in raw) or not raw:
+        if not isinstance(raw, list | tuple) or not all(isinstance(item, str) for item in raw):
             raise SettingsError(f"{key} at {at} must be a list of strings", hint=f'for example {spec.name} = ["en"]')
         return tuple(raw)
     if kind is float and type(raw) is int:
@@ -262,7 +268,7 @@ def _convert(raw: object, kind: Any, spec: dataclasses.Field[Any], key: str, at:
             hint=f"the default is {spec.name} = {_toml(spec.default)}",
         )
     low, high = spec.metadata["low"], spec.metadata["high"]
-    if (low is not None and raw < low) or (high is not None and raw > high):
+    if (low is not None and not raw >= low) or (high is not None and not raw <= high):  # NaN passes neither
         bounds = f"at least {low}" if high is None else f"between {low} and {high}"
         raise SettingsError(f"{key} = {raw} at {at} is out of range", hint=f"it must be {bounds}")
     return raw
@@ -299,6 +305,8 @@ def _unknown(what: str, name: str, known: typing.Iterable[str], at: str) -> Sett
 
 def _check(settings: Settings) -> None:
     """Rules that tie several keys together."""
+    if not settings.house.languages:
+        raise SettingsError("house.languages is empty", hint='name the documents\' languages, for example ["en", "de"]')
     for language in settings.house.languages:
         if not re.fullmatch("[a-z]{2}", language):
             raise SettingsError(
@@ -314,7 +322,10 @@ def _check(settings: Settings) -> None:
 
 
 def _check_endpoint(name: str, endpoint: str, region: str, allowed: tuple[str, ...]) -> None:
-    url = urlsplit(endpoint)
+    try:
+        url = urlsplit(endpoint)
+    except ValueError:
+        url = urlsplit("")
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise SettingsError(f"{name}.endpoint is not a URL", hint='for example endpoint = "http://127.0.0.1:8000/v1"')
     if url.username or url.password:
@@ -353,6 +364,9 @@ def _line_numbers(source: str) -> dict[tuple[str, str], int]:
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Secret):
+        kind, name = ("env", value.env) if value.env is not None else ("file", value.file)
+        return f"{{ {kind} = {_toml(name)} }}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,24 +12,33 @@ from typing import Self
 
 from freehold import config
 from freehold.config import Settings
-from freehold.core.errors import FreeholdError, HouseBusy, HouseMismatch, SettingsError, UsageError
+from freehold.core.errors import (
+    EngineFault,
+    FreeholdError,
+    HouseBusy,
+    HouseMismatch,
+    NeedsPerson,
+    SettingsError,
+    StorageFault,
+    UsageError,
+)
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.ports import Embedder, Generator, Reranker, VectorIndex
 from freehold.core.shelf import Quarantined, Stats
-from freehold.core.types import Answer, Filter, Mode, ParsedText, Slice
-from freehold.index.generations import GenerationInfo, Generations
+from freehold.core.types import Answer, Filter, GenerationInfo, Mode, ParsedText, Slice
+from freehold.index.generations import Generations
 from freehold.journeys import ask as asking
 from freehold.journeys import search as searching
 from freehold.journeys.ingest import IngestReport, Progress, Reader, Workshop, ingest
 from freehold.journeys.language import language_tools
 from freehold.journeys.search import Engines, Found, Plan
-from freehold.journeys.sources import beir_reader, file_reader, find_beir, find_files
-from freehold.journeys.sync import sync
+from freehold.journeys.sources import Files, beir_reader, file_reader, find_beir, find_files
+from freehold.journeys.sync import maker, sync
 from freehold.models.embed import open_embedder
 from freehold.models.generate import open_generator
 from freehold.models.pull import verify
 from freehold.models.rerank import LateInteraction
-from freehold.store.files import write_durably
+from freehold.store.files import storage_fault, write_durably
 from freehold.store.lock import writer_lock
 from freehold.store.shelf import HouseShelf
 from freehold.text.chunk import chunk
@@ -83,7 +91,10 @@ class House:
         if settings_file.exists():
             raise UsageError(f"{root} is a house already", hint="choose another folder, or ingest into this one")
         Settings().with_values(values, origin="the command line")
-        root.mkdir(parents=True, exist_ok=True)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise storage_fault(e, root) from None
         write_durably(settings_file, config.render(values).encode())
         house = cls(root)
         house.shelf.set_fact("format", FORMAT)
@@ -109,21 +120,27 @@ class House:
         paths: Sequence[Path],
         *,
         prune: bool = False,
+        emptied: bool = False,
         fields: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> IngestReport:
         """Ingest files and folders. ``prune`` forgets documents under ``paths`` whose file has vanished.
 
-        ``fields`` become filter fields of every document. Raises HouseBusy while another process writes.
+        ``fields`` become filter fields of every document. Raises HouseBusy while another process writes, NeedsPerson
+        where pruning would forget all that is known under a path, unless ``emptied`` says that this is meant.
         """
         report_progress = progress or _silent
         limits = self._parse_limits()
-        present = [path for path in paths if path.exists()] if prune else paths
-        found = find_files(present, max_bytes=limits.max_bytes, progress=lambda n: report_progress("files", n, 0))
-        vanished = self._vanished(paths, found) if prune else ()
+        files = find_files(
+            paths,
+            max_bytes=limits.max_bytes,
+            leave_out=self.root.resolve(),
+            progress=lambda n: report_progress("files", n, 0),
+        )
+        vanished = self._vanished(paths, files, emptied=emptied) if prune else ()
         with ParserPool(os.cpu_count() or 1, limits) as pool:
-            reader = file_reader(pool, found, limits=self._limits(), fields=fields or {})
-            return self._ingest(found, reader, vanished, fields, report_progress)
+            reader = file_reader(pool, files, limits=self._limits(), fields=fields or {})
+            return self._ingest(files.found, reader, vanished, fields, report_progress)
 
     def ingest_beir(
         self, folder: Path, *, fields: Mapping[str, str] | None = None, progress: Progress | None = None
@@ -192,13 +209,7 @@ class House:
             api_key=part.api_key.reveal() if part.api_key else None,
             timeout_s=part.timeout_s,
         )
-        made_by = self.shelf.fact("embedder")
-        if made_by and made_by != embedder.info.digest:
-            raise HouseMismatch(
-                f"the house was made by embedder {self.shelf.fact('embedder_name')}, not by {embedder.info.name}",
-                hint="set embedder.model back, or make a new house and ingest again",
-                refs=(made_by[:12], embedder.info.digest[:12]),
-            )
+        self._check_maker(embedder)
         self._check_budget(embedder)
         return embedder
 
@@ -266,36 +277,57 @@ class House:
             limits=self._limits(),
             near_duplicate=self.settings.ingest.near_duplicate,
         )
-        with writer_lock(self.root / "lock"):
-            self.shelf.sweep()
-            self._generations.sweep()
-            self.shelf.set_fact("embedder", self.embedder.info.digest)
-            self.shelf.set_fact("embedder_name", self.embedder.info.name)
+        with writer_lock(self.root):
+            try:
+                self.shelf.sweep()
+            finally:
+                self._generations.sweep()
+            if found:
+                self._pin(self.embedder)
             report = ingest(found, shelf=self.shelf, read=read, workshop=workshop, progress=progress, vanished=vanished)
             self._sync(progress)
         return report
 
-    def _sync(self, progress: Progress) -> None:
+    def _sync(self, progress: Progress, *, rebuild: bool = False) -> None:
         self._close_index()  # a generation that is held open cannot be removed, and neither can what it forgot
-        sync(self.shelf, self._generations, model=self.embedder.info, terms=self.terms, progress=progress)
+        model, terms = self.embedder.info, self.terms
+        sync(self.shelf, self._generations, model=model, terms=terms, progress=progress, rebuild=rebuild)
 
     def _engines(self) -> Engines:
         return Engines(self.shelf, self._current_index(), self.embedder, self.terms, self.reranker)
 
     def _current_index(self) -> VectorIndex:
         """The current generation, brought up to the catalog first where a crash left it behind."""
+        busy: HouseBusy | None = None
         current = self._generations.current()
-        if current is None or current.revision != self.shelf.revision:
-            # A writer at work will sync by itself; until then the generation before answers.
-            with contextlib.suppress(HouseBusy), writer_lock(self.root / "lock"):
-                self._sync(_silent)
+        if current is None or not self._is_current(current):
+            try:
+                with writer_lock(self.root):
+                    self._sync(_silent)
+            except HouseBusy as error:  # a writer at work will sync by itself; the generation before answers till then
+                busy = error
             current = self._generations.current()
         if current is None:
-            raise UsageError("the house holds no documents yet", hint=f"freehold --house {self.root} ingest PATH")
+            hint = f"freehold --house {self.root} ingest PATH"
+            raise busy or UsageError("the house holds no documents yet", hint=hint)
         if self._index is None or self._opened != current:
             self._close_index()
-            self._index, self._opened = self._generations.open_current(), current
+            self._index = self._open_index()
+            self._opened = self._generations.current()
         return self._index
+
+    def _is_current(self, generation: GenerationInfo) -> bool:
+        made_by = maker(self.embedder.info, self.terms)
+        return (generation.revision, generation.embedder_digest) == (self.shelf.revision, made_by)
+
+    def _open_index(self) -> VectorIndex:
+        """The current generation, made anew from the catalog where its files are damaged."""
+        try:
+            return self._generations.open_current()
+        except (EngineFault, StorageFault):
+            with writer_lock(self.root):
+                self._sync(_silent, rebuild=True)
+            return self._generations.open_current()
 
     def _close_index(self) -> None:
         if self._index is not None:
@@ -337,10 +369,20 @@ class House:
             return f"{error.message}: {error.hint}"
         return "weights match the manifest"
 
-    def _vanished(self, paths: Sequence[Path], found: Mapping[str, str]) -> list[str]:
-        places = [str(path.resolve()) for path in paths]
-        sources = {*self.shelf.known(), *self.shelf.quarantined()}.difference(found)
-        return sorted(s for s in sources for place in places if s == place or s.startswith(place + os.sep))
+    def _vanished(self, paths: Sequence[Path], files: Files, *, emptied: bool) -> list[str]:
+        """Known sources below ``paths`` that are there no more; what lies in a folder that cannot be read stays."""
+        known = {*self.shelf.known(), *self.shelf.quarantined()}
+        vanished: set[str] = set()
+        for path in paths:
+            below = {source for source in known if Path(source).is_relative_to(path.resolve())}
+            gone = below.difference(files.found)
+            if gone and gone == below and not emptied:
+                raise NeedsPerson(
+                    f"nothing is left under {path}, pruning would forget all {len(gone)} documents from there",
+                    hint="is the share mounted? If they are to be forgotten, say so with --yes",
+                )
+            vanished |= gone
+        return sorted(s for s in vanished if not any(Path(s).is_relative_to(place) for place in files.blind))
 
     def _parse_limits(self) -> ParseLimits:
         part = self.settings.ingest
@@ -350,6 +392,22 @@ class House:
             wall_s=part.wall_s,
             memory_bytes=part.memory_mb * 1024 * 1024,
         )
+
+    def _check_maker(self, embedder: Embedder) -> None:
+        made_by = self.shelf.fact("embedder")
+        if made_by and made_by != embedder.info.digest:
+            raise HouseMismatch(
+                f"the house was made by embedder {self.shelf.fact('embedder_name')}, not by {embedder.info.name}",
+                hint="set embedder.model back, or make a new house and ingest again",
+                refs=(made_by[:12], embedder.info.digest[:12]),
+            )
+
+    def _pin(self, embedder: Embedder) -> None:
+        """Under the writer's lock: another process may have made the house with another embedder since we opened it."""
+        self._check_maker(embedder)
+        if not self.shelf.fact("embedder"):
+            self.shelf.set_fact("embedder_name", embedder.info.name)
+            self.shelf.set_fact("embedder", embedder.info.digest)
 
     def _check_budget(self, embedder: Embedder) -> None:
         part, limit = self.settings.chunking, embedder.info.max_tokens

@@ -26,6 +26,9 @@ class Script:
     error: dict[str, object] = field(default_factory=lambda: {"message": "secret prompt text"})
     headers: dict[str, str] = field(default_factory=dict)
     counts_tokens: bool = False
+    counting_troubles: list[int] = field(default_factory=list)
+    """Statuses with which the first calls for a count are answered."""
+    finish: str = "stop"
     usage: dict[str, int] | None = None
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
 
@@ -62,7 +65,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.script.requests.append((self.path, dict(self.headers), body))
         if self.path == "/tokenize":
             words = len(json.loads(body)["prompt"].split())
-            self._json(200 if self.script.counts_tokens else 404, {"count": words})
+            status = 200 if self.script.counts_tokens else 404
+            self._json(
+                self.script.counting_troubles.pop(0) if self.script.counting_troubles else status, {"count": words}
+            )
             return
         reply = self.script.replies.pop(0) if len(self.script.replies) > 1 else self.script.replies[0]
         if reply == GONE:
@@ -98,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(piece)
             else:
                 self.wfile.write(_event({"choices": [{"delta": {"content": piece}, "finish_reason": None}]}))
-        self.wfile.write(_event({"choices": [{"delta": {}, "finish_reason": "stop"}]}))
+        self.wfile.write(_event({"choices": [{"delta": {}, "finish_reason": self.script.finish}]}))
         if self.script.usage:
             self.wfile.write(_event({"choices": [], "usage": self.script.usage}))
         self.wfile.write(b"data: [DONE]\n\n")

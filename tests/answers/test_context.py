@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,6 +98,24 @@ def test_windows_that_touch_are_one_and_keep_the_better_rank():
         SENTENCE.format(n=31),
         SENTENCE.format(n=13) + " " + SENTENCE.format(n=14),
     ]
+
+
+TWO_SECTIONS = "4 Theft: Theft is covered up to EUR 2,000.\n\n5 Fire: Fire is covered up to EUR 7,000."
+
+
+@pytest.mark.parametrize("best", [0, 1])
+@pytest.mark.parametrize("reach", [0, 400])
+def test_each_section_keeps_its_own_heading(best, reach):
+    cut = TWO_SECTIONS.index("5 Fire")
+    theft = replace(hit(1 + best, 0, cut), text=TWO_SECTIONS[:cut], heading_path=("4 Theft",))
+    fire = replace(hit(2 - best, cut, len(TWO_SECTIONS)), text=TWO_SECTIONS[cut:], heading_path=("5 Fire",))
+    passages, _ = fit(
+        [theft, fire], text_of=lambda _: TWO_SECTIONS, count_tokens=words, budget_tokens=1000, neighbour_chars=reach
+    )
+    assert {p.heading_path[0]: p.text for p in passages} == {
+        "4 Theft": TWO_SECTIONS[:cut].strip(),
+        "5 Fire": TWO_SECTIONS[cut:],
+    }
 
 
 def test_same_place_in_two_documents_stays_two():

@@ -16,7 +16,7 @@ pytest.importorskip("xllamacpp")
 
 @pytest.fixture(scope="module")
 def llama(smollm):
-    return LlamaGenerator(smollm, context_tokens=2048, answer_tokens=16)
+    return LlamaGenerator(smollm, context_tokens=2048, answer_tokens=96)
 
 
 class TestLlama(GeneratorCase):
@@ -46,7 +46,7 @@ class TestOpenAIOnARealServer(GeneratorCase):
     def generator(self, bare_server):
         url = f"{bare_server.listening_address}/v1"
         (name,) = OpenAIGenerator(url, "unknown", api_key="k").served()
-        return OpenAIGenerator(url, name, api_key="k", answer_tokens=16)
+        return OpenAIGenerator(url, name, api_key="k", answer_tokens=96)
 
 
 def test_the_model_states_its_own_limits(llama, smollm):

@@ -44,12 +44,39 @@ class TestOpenAI(GeneratorCase):
         (["NOT", " so: EUR 500"], "NOT so: EUR 500"),
         (["<th", "ink>maybe 7", "</think>\n\n", "EUR 500"], "EUR 500"),
         (["<think>hm</think>", NOT_FOUND], ""),
-        (["<think>never ends"], ""),
+        (["NO"], "NO"),
+        ([NOT_FOUND[:8]], NOT_FOUND[:8]),
+        (["<"], "<"),
+        (["One. Two", " is 1", "00. Th", "ree"], "One. Two is 100. Three"),
         ([], ""),
     ],
 )
 def test_what_is_said(pieces, said):
     assert ask(Script([pieces])) == said
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_thinking_that_never_ends_is_a_fault(finish):
+    with pytest.raises(EndpointFault) as caught:
+        ask(Script([["<think>maybe. ", "Never ends."]], finish=finish))
+    assert "generator.answer_tokens" in caught.value.hint
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+def test_an_answer_that_was_stopped_loses_its_broken_sentence(finish):
+    pieces = ["The excess is ", "EUR 500. For heave", " it is EUR 1,500. But for theft see Art. ", "4 and"]
+    assert ask(Script([pieces], finish=finish)) == "The excess is EUR 500. For heave it is EUR 1,500."
+
+
+@pytest.mark.parametrize("pieces", [[], ["The excess is EUR 1"], ["The excess is EUR 1."]])
+def test_an_answer_that_was_stopped_in_its_first_sentence_is_a_fault(pieces):
+    with pytest.raises(EndpointFault) as caught:
+        ask(Script([pieces], finish="length"))
+    assert "generator.answer_tokens" in caught.value.hint
+
+
+def test_silence_may_be_stopped():
+    assert ask(Script([[NOT_FOUND, " since the passages"]], finish="length")) == ""
 
 
 def test_the_request_carries_question_passages_and_key():
@@ -93,10 +120,10 @@ def test_retry_after_beyond_the_deadline_is_not_waited_for():
 
 
 def test_a_stream_cut_after_the_first_word_is_a_fault_and_not_repeated():
-    script = Script([["one ", "two ", None], ["never"]])
+    script = Script([["Once. ", "Twice ", None], ["never"]])
     with serving(script) as url:
         pieces = OpenAIGenerator(url, "m").generate(QUESTION, PASSAGES, timeout_s=5)
-        assert next(pieces) == "one "
+        assert next(pieces) == "Once."
         with pytest.raises(EndpointFault, match="cut"):
             list(pieces)
     assert script.chats == 1
@@ -169,6 +196,29 @@ def test_tokens_are_counted_by_the_server_else_estimated_from_above():
         generator = OpenAIGenerator(url, "m")
         assert [generator.count_tokens("é" * 5), generator.count_tokens("")] == [5, 0]
         assert sum(path == "/tokenize" for path, _, _ in script.requests) == 1
+
+
+@pytest.mark.parametrize("trouble", [500, 503, 400, 401])
+def test_one_failed_count_does_not_end_counting(trouble):
+    script = Script([["x"]], counts_tokens=True, counting_troubles=[trouble])
+    with serving(script) as url:
+        generator = OpenAIGenerator(url, "m")
+        assert [generator.count_tokens("three little words") for _ in range(2)] == [9, 3]
+
+
+@pytest.mark.parametrize("status", [404, 405, 422, 501])
+def test_a_server_that_cannot_count_is_asked_once(status):
+    script = Script([["x"]], counts_tokens=True, counting_troubles=[status])
+    with serving(script) as url:
+        generator = OpenAIGenerator(url, "m")
+        assert [generator.count_tokens("three little words") for _ in range(2)] == [9, 9]
+
+
+@pytest.mark.parametrize("url", [f"http://user:{KEY}@host/v1", f"http://{KEY}@host/v1", f"user:{KEY}@host/v1"])
+def test_a_key_in_the_address_is_refused_and_not_quoted(url):
+    with pytest.raises(SettingsError) as caught:
+        OpenAIGenerator(url, "m")
+    assert KEY not in f"{caught.value} {caught.value.hint}"
 
 
 @pytest.mark.parametrize(

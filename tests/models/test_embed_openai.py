@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -130,6 +131,20 @@ def test_estimates_without_a_tokenizer_are_never_too_low(server: Server, real: E
         assert len(estimate.offsets(text)) >= len(real.offsets(text)) - 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "供应商应在三十天内交付货物",
+        "ผู้ขายต้องส่งมอบสินค้าภายในสามสิบวัน",
+        "納入業者は三十日以内に納品する",
+        "공급자는 삼십 일",
+    ],
+)
+def test_every_letter_that_is_not_latin_counts(server: Server, text: str) -> None:
+    spans = client(server).offsets(text)
+    assert spans == [(i, i + 1) for i, letter in enumerate(text) if letter != " "]
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_what_may_pass_is_tried_again(server: Server, status: int) -> None:
     server.failures = [status] * 3
@@ -163,13 +178,19 @@ def test_nobody_listening() -> None:
         lambda rows: [row | {"embedding": [float("nan")] * 384} for row in rows],
         lambda rows: [row | {"embedding": [0.0] * 384} for row in rows],
         lambda rows: [row | {"embedding": "AAAA"} for row in rows],
+        lambda rows: [row | {"embedding": ["zebra"] * 384} for row in rows],
+        lambda rows: [row | {"embedding": [10**400] * 384} for row in rows],
+        lambda rows: [row | {"embedding": [None] * 383 + [{}]} for row in rows],
+        lambda rows: [rows[0] | {"embedding": rows[0]["embedding"][1:]}, rows[1]],
+        lambda rows: [rows[0] | {"embedding": [[1.0, 2.0], *rows[0]["embedding"][1:]]}, rows[1]],
         lambda rows: "nothing",
     ],
 )
 def test_nonsense_is_a_fault(server: Server, mangle: Any) -> None:
     server.mangle = mangle
-    with pytest.raises(EndpointFault):
+    with pytest.raises(EndpointFault) as caught:
         client(server, dim=384).embed_queries(["a", "b"])
+    assert "zebra" not in "".join(traceback.format_exception(caught.value)).replace("test_embed_openai.py", "")
 
 
 def test_a_slow_endpoint_times_out(server: Server) -> None:

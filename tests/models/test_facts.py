@@ -77,6 +77,16 @@ def test_an_unknown_pooling_is_refused(tiny: Maker) -> None:
         facts_for("anything", folder)
 
 
+def test_a_module_no_graph_is_built_for_is_refused(tiny: Maker) -> None:
+    kinds = ["models.Transformer", "models.Pooling", "models.Normalize"]
+    modules = [{"path": f"{i}_Module", "type": f"sentence_transformers.{kind}"} for i, kind in enumerate(kinds)]
+    assert open_embedder("onnx", str(tiny(files={"modules.json": modules})), threads=1).info.dim == 32
+    modules.append({"path": "2_Dense", "type": "sentence_transformers.models.Dense"})
+    with pytest.raises(ModelMismatch, match="Dense") as caught:
+        open_embedder("onnx", str(tiny(name="dense", files={"modules.json": modules})), threads=1)
+    assert caught.value.hint == 'set embedder.kind = "sentence-transformers"'
+
+
 def test_the_prefix_reaches_the_model(tiny: Maker) -> None:
     """A query embedded with its prefix is the document that reads prefix and query."""
     prompts = {"config_sentence_transformers.json": {"prompts": {"query": "q: "}}}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +205,23 @@ def test_other_weights_and_other_facts_are_another_model(tiny: Maker) -> None:
     write_tensors(folder / "model.safetensors", tiny_tensors("bert", seed=99))
     digests.append(compiled(folder, facts, "int8").digest)
     assert len(set(digests)) == 5
+
+
+def test_a_swapped_graph_is_another_model(tiny: Maker) -> None:
+    """Also when it was swapped together with its record, which is all that can be checked beside it."""
+    folder, facts = tiny(), ModelFacts(max_tokens=40)
+    digest = compiled(folder, facts, "int8").digest
+    record = build_record(folder)
+    assert record is not None
+    shape = EncoderShape.of(tiny_config("bert"))
+    other = build_encoder(tiny_tensors("bert", seed=5), shape, pooling="mean", precision="int8")
+    (folder / "onnx" / "int8.onnx").write_bytes(other)
+    swapped = asdict(record) | {"sha256": hashlib.sha256(other).hexdigest()}
+    (folder / "onnx" / "int8.json").write_text(json.dumps(swapped))
+    assert compiled(folder, facts, "int8").graph == other
+    assert compiled(folder, facts, "int8").digest != digest
+    shutil.rmtree(folder / "onnx")
+    assert compiled(folder, facts, "int8").digest == digest
 
 
 def test_int8_too_far_from_float32_is_refused(tiny: Maker) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ class Site:
     redirects: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
+    cut_short: bool = False
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def site() -> Iterator[Site]:
             kind, body = site.pages.get(self.path, ("", b""))
             self.send_response(200 if kind else 404)
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) + site.cut_short))
             self.end_headers()
             self.wfile.write(body)
 
@@ -364,6 +366,28 @@ def test_what_was_pulled_from_a_hub_is_verified_at_loading(hub: Site) -> None:
         locate(name)
 
 
+@pytest.mark.parametrize("pins", [None, b"", b"[]", b"[1]", b'[{"path": "a"}]', b"{"])
+def test_without_its_list_a_model_from_a_hub_is_damaged(hub: Site, pins: bytes | None) -> None:
+    name = put(hub, REPOSITORY)
+    folder = pull(name)
+    whole = (folder / "files.json").read_bytes()
+    (folder / "model.safetensors").write_bytes(b"?")
+    (folder / "files.json").unlink()
+    if pins is not None:
+        (folder / "files.json").write_bytes(pins)
+    with pytest.raises(ModelMismatch) as caught:
+        locate(name)
+    assert caught.value.hint == f"freehold models pull {name}"
+    assert pull(name) == locate(name)
+    assert (folder / "files.json").read_bytes() == whole
+
+
+def test_a_repositorys_own_list_is_left_out(hub: Site) -> None:
+    folder = pull(put(hub, REPOSITORY | {"files.json": CONFIG, "1_Pooling/files.json": CONFIG}))
+    assert locate(f"hf:o/m@{REVISION}") == folder
+    assert (folder / "1_Pooling" / "files.json").read_bytes() == CONFIG
+
+
 @pytest.mark.parametrize("path", ["model.safetensors", "config.json"])
 def test_another_file_than_the_hub_lists_is_refused(hub: Site, path: str) -> None:
     name = put(hub, REPOSITORY)
@@ -403,3 +427,32 @@ def test_only_a_full_revision_names_a_model(name: str) -> None:
 def test_a_hub_that_does_not_answer(hub: Site) -> None:
     with pytest.raises(EndpointFault):
         pull(f"hf:o/unknown@{REVISION}")
+
+
+def test_a_redirect_may_not_leave_https(hub: Site) -> None:
+    name = put(hub, REPOSITORY)
+    hub.redirects[f"/o/m/resolve/{REVISION}/model.safetensors"] = "http://store.example/model.safetensors"
+    with pytest.raises(EndpointFault, match=r"http://store\.example is not https"):
+        pull(name)
+
+
+def test_an_answer_that_is_no_http(hub: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            connection.recv(1 << 16)
+            connection.sendall(b"220 mail.example ESMTP\r\n\r\n")
+            connection.close()
+
+        Thread(target=answer, daemon=True).start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(EndpointFault):
+            pull(f"hf:o/m@{REVISION}")
+
+
+def test_a_list_that_breaks_off(hub: Site) -> None:
+    name = put(hub, REPOSITORY)
+    hub.cut_short = True
+    with pytest.raises(EndpointFault):
+        pull(name)

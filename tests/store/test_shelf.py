@@ -203,8 +203,8 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    with writer_lock(tmp_path / "lock"), pytest.raises(HouseBusy) as caught, writer_lock(tmp_path / "lock"):
+    with writer_lock(tmp_path), pytest.raises(HouseBusy) as caught, writer_lock(tmp_path):
         pass
     assert caught.value.exit_code == 4
-    with writer_lock(tmp_path / "lock"):
+    with writer_lock(tmp_path):
         pass

@@ -41,6 +41,18 @@ def test_latin_1_bytes_that_windows_does_not_know() -> None:
     assert read(b"caf\xe9 \x81 na\xefve", "a.txt").text == "café \x81 naïve"
 
 
+def test_a_bad_byte_costs_one_character_of_utf_8() -> None:
+    text = "Grüße aus Köln: Übermaß, 5 € für § 7. "
+    assert read(text.encode() + b"\xff" + text.encode(), "a.txt").text == text + "\ufffd" + text
+    cut = (text * 3).encode()[:-9]  # in the middle of a sequence
+    assert read(cut, "a.txt").text == (text * 3).encode()[:-10].decode() + "\ufffd"
+
+
+def test_windows_1252_with_a_sequence_that_could_be_utf_8() -> None:
+    text = "„MENÜ“ für Gäste, Übermaß"
+    assert read(text.encode("cp1252"), "a.txt").text == text
+
+
 @pytest.mark.parametrize(
     ("data", "name", "media_type"),
     [
@@ -113,6 +125,14 @@ def test_html() -> None:
     assert parsed.title == "T & Co"
 
 
+def test_html_headings_with_blocks_inside() -> None:
+    parsed = read(
+        "<html><h1><div>Title</div></h1><p>a</p><h2> </h2><p>b</p><h3><table><tr><td>c</table></h3><p>d</html>"
+    )
+    assert parsed.text == "Title\n\na\n\nb\n\nc\n\nd"
+    assert headings(parsed) == [(1, "Title")]
+
+
 def test_html_left_open_loses_nothing() -> None:
     parsed = read("<html><p hidden>a<p>b<table><tr><td>c<td>d<tr><td>e<table><td>f")
     assert parsed.text == "a\n\nb\n\n| c | d |\n| e f |"
@@ -177,6 +197,17 @@ def test_docx_headings_numbers_tables_and_tracked_changes() -> None:
         "kept added\t-[2]\n\n| a | b |\n\noutlined\n\n[2] A note"
     )
     assert headings(parsed) == [(1, "1. Scope"), (1, "2. Term"), (3, "outlined")]
+
+
+def test_docx_rows_in_content_controls_and_deleted_rows() -> None:
+    def row(text: str, properties: str = "") -> str:
+        return f"<w:tr>{properties}<w:tc>{paragraph(text)}</w:tc><w:tc>{paragraph('x')}</w:tc></w:tr>"
+
+    control = f"<w:sdt><w:sdtPr/><w:sdtContent>{row('controlled')}</w:sdtContent></w:sdt>"
+    wrapped = f"<w:tr><w:sdt><w:sdtContent><w:tc>{paragraph('cell')}</w:tc></w:sdtContent></w:sdt></w:tr>"
+    deleted, inserted = (row(f"{name}eted", f"<w:trPr><w:{name}/></w:trPr>") for name in ("del", "ins"))
+    parsed = read(docx(f"<w:tbl>{row('plain')}{control}{deleted}{inserted}{wrapped}</w:tbl>"))
+    assert parsed.text == "| plain | x |\n| controlled | x |\n| inseted | x |\n| cell |"
 
 
 def test_odt() -> None:
@@ -263,6 +294,35 @@ def test_email_with_attachments_inside_attachments() -> None:
 def test_email_of_html_only() -> None:
     source = b"From: a@example.org\nSubject: S\nContent-Type: text/html; charset=utf-8\n\n<h2>Head</h2><p>Body</p>"
     assert headings(read(source, "a.eml")) == [(1, "S"), (2, "Head")]
+
+
+TEXT, HTML = "Content-Type: text/plain\n\n{}\n", "Content-Type: text/html\n\n<p>{}</p>\n"
+FILE = "Content-Type: text/plain; name=notes.txt\nContent-Disposition: attachment; filename=notes.txt\n\nin a file\n"
+
+
+def multipart(kind: str, *parts: str) -> str:
+    inner = "".join(f"--{kind}\n{part}" for part in parts)
+    return f'Content-Type: multipart/{kind}; boundary="{kind}"\n\n{inner}--{kind}--\n'
+
+
+@pytest.mark.parametrize(
+    ("source", "body"),
+    [
+        (multipart("mixed", TEXT.format("before"), FILE, TEXT.format("after")), "before\n\nafter"),
+        (multipart("mixed", HTML.format("before"), FILE, HTML.format("after")), "before\n\nafter"),
+        (multipart("mixed", HTML.format("before"), TEXT.format("1 < 2")), "before\n\n1 < 2"),
+        (multipart("mixed", multipart("alternative", TEXT.format("a"), HTML.format("b")), TEXT.format("c")), "a\n\nc"),
+        (
+            multipart("alternative", TEXT.format("a"), multipart("mixed", HTML.format("b"), FILE, HTML.format("c"))),
+            "a",
+        ),
+    ],
+)
+def test_an_email_goes_on_after_an_attachment(source: str, body: str) -> None:
+    parsed = read(f"From: a@example.org\nTo: b@example.org\nSubject: S\n{source}", "a.eml")
+    text, _, attached = parsed.text.partition("\n\nAttachment: notes.txt\n\n")
+    assert text == f"S\n\nFrom: a@example.org\nTo: b@example.org\n\n{body}"
+    assert attached == ("in a file" if "notes.txt" in source else "")
 
 
 def test_messages_attached_too_deep_are_named_not_read() -> None:

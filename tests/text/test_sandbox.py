@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from freehold.text.prepare import ParsedDoc, prepare
 from freehold.text.sandbox import ParserPool
 from freehold.text.sandbox_worker import decode, encode
 
+LONG = 20_000_000
 SENTENCE = "The supplier shall deliver the goods within thirty days after the order was placed.\n"
 
 
@@ -88,7 +90,7 @@ def test_no_child_outlives_the_pool(good: Path) -> None:
 
 
 def test_processor_time_is_limited_for_each_file(good: Path, slow: Path) -> None:
-    with ParserPool(workers=1, limits=ParseLimits(cpu_s=1)) as pool:
+    with ParserPool(workers=1, limits=ParseLimits(cpu_s=1, max_text_chars=LONG)) as pool:
         assert reasons(pool, good, slow, good) == ["text", "timeout", "text"]
 
 
@@ -109,7 +111,7 @@ def _processor_time_s(pids: set[int]) -> float:
 
 
 def test_wall_clock_is_limited(good: Path, slow: Path) -> None:
-    with ParserPool(workers=1, limits=ParseLimits(wall_s=0.5)) as pool:
+    with ParserPool(workers=1, limits=ParseLimits(wall_s=0.5, max_text_chars=LONG)) as pool:
         assert reasons(pool, slow, good) == ["timeout", "text"]
 
 
@@ -140,7 +142,7 @@ def test_a_killed_child_costs_its_file_only(good: Path, slow: Path) -> None:
         for pid in children() - before:
             os.kill(pid, signal.SIGKILL)
 
-    with ParserPool(workers=1) as pool:
+    with ParserPool(workers=1, limits=ParseLimits(max_text_chars=LONG)) as pool:
         threading.Thread(target=kill_while_reading, daemon=True).start()
         assert reasons(pool, slow, good) == ["crashed", "text"]
 
@@ -225,10 +227,46 @@ def test_records_that_are_already_read(good: Path) -> None:
     assert decode(encode(doc)) == doc
 
 
-@pytest.mark.parametrize("answer", [b"", b"[]", b"{}", b"null", b'{"reason": 1}', b'{"parsed": {}}', b"\xff"])
+REJECTED = b'{"reason": "%s", "message": %s}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"", b"[]", b"{}", b"null", b'{"reason": 1}', b'{"parsed": {}}', b"\xff", b'"reason"', b"[" * 100_000,
+        b'{"parsed":' * 100_000, REJECTED % (b"mood", b'""'), REJECTED % (b"crashed", b"1"),
+    ],
+)  # fmt: skip
 def test_an_answer_that_is_none_is_told_apart(answer: bytes) -> None:
-    with pytest.raises((ValueError, KeyError, TypeError)):
+    with pytest.raises(ValueError, match="not an outcome"):
         decode(answer)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("size_bytes",), "9"), (("size_bytes",), float("inf")), (("size_bytes",), True), (("language",), None),
+        (("signature",), "00"), (("signature",), 1), (("cleaning",), []), (("cleaning", "white_space"), "x"),
+        (("parsed", "text"), 1), (("parsed", "text"), "\ud800"), (("parsed", "metadata"), []),
+        (("parsed", "metadata"), {"author": 1}), (("parsed", "pages"), [1]), (("parsed", "headings", 0, "level"), "1"),
+        (("parsed", "headings", 0, "end"), 10**9), (("parsed", "headings", 0, "start"), -1),
+    ],
+)  # fmt: skip
+def test_an_answer_of_other_types_is_told_apart(place: tuple[str | int, ...], value: object, good: Path) -> None:
+    parsed = parse(good.read_bytes(), name="x.md")
+    assert not isinstance(parsed, Rejected)
+    answer = json.loads(encode(prepare(parsed)))
+    inner = answer
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    with pytest.raises(ValueError, match="not an outcome"):
+        decode(json.dumps(answer).encode())
+
+
+def test_a_text_too_long_to_tokenize_at_once_is_rejected(slow: Path) -> None:
+    with ParserPool(workers=1) as pool:
+        assert reasons(pool, slow) == ["too_large"]
 
 
 def test_real_files(data: Path) -> None:

@@ -34,8 +34,16 @@ SPLITS = ("train", "dev", "test")
 META_KEYS = ("id", "title", "lang", "format", "split", "date")
 MAIL_KEYS = ("from", "to", "subject")
 RENDERERS: dict[str, Callable[[Document], bytes]] = {
-    "csv": render_csv, "docx": render_docx, "eml": render_eml, "html": render_html, "md": render_md,
-    "odt": render_odt, "pdf": render_pdf, "rtf": render_rtf, "txt": render_txt, "xlsx": render_xlsx,
+    "csv": render_csv,
+    "docx": render_docx,
+    "eml": render_eml,
+    "html": render_html,
+    "md": render_md,
+    "odt": render_odt,
+    "pdf": render_pdf,
+    "rtf": render_rtf,
+    "txt": render_txt,
+    "xlsx": render_xlsx,
 }
 
 
@@ -212,8 +220,12 @@ def write_questions(questions: list[Question], folder: Path) -> None:
     write_lines(folder / "queries.jsonl", (as_json(query_row(question)) for question in questions))
     write_lines(folder / "answers.jsonl", (as_json(answer_row(question)) for question in questions))
     for split in SPLITS:
-        rows = [f"{question.id}\t{doc}\t{grade}" for question in questions if question.split == split
-                for doc, grade in question.grades().items()]
+        rows = [
+            f"{question.id}\t{doc}\t{grade}"
+            for question in questions
+            if question.split == split
+            for doc, grade in question.grades().items()
+        ]
         write_lines(folder / "qrels" / f"{split}.tsv", ["query-id\tcorpus-id\tscore", *rows])
 
 
@@ -224,8 +236,13 @@ def query_row(question: Question) -> dict[str, Any]:
 def answer_row(question: Question) -> dict[str, Any]:
     """The evidence is what holds the answer (grade 2); documents of grade 1 stand in the qrels only."""
     evidence = [{"doc": item.doc, "quote": plain_quote(item.quote)} for item in question.evidence if item.grade == 2]
-    return {"_id": question.id, "answer": question.answer, "answerable": question.answer is not None,
-            "split": question.split, "evidence": evidence}
+    return {
+        "_id": question.id,
+        "answer": question.answer,
+        "answerable": question.answer is not None,
+        "split": question.split,
+        "evidence": evidence,
+    }
 
 
 def as_json(row: dict[str, Any]) -> str:
@@ -242,8 +259,10 @@ def summary(documents: list[Document], questions: list[Question]) -> str:
     formats = Counter(doc.format for doc in documents)
     splits = Counter(question.split for question in questions)
     open_ends = sum(question.answer is None for question in questions)
-    return (f"{len(documents)} documents {dict(sorted(langs.items()))} {dict(sorted(formats.items()))}\n"
-            f"{len(questions)} questions {dict(splits)}, {open_ends} of them unanswerable")
+    return (
+        f"{len(documents)} documents {dict(sorted(langs.items()))} {dict(sorted(formats.items()))}\n"
+        f"{len(questions)} questions {dict(splits)}, {open_ends} of them unanswerable"
+    )
 
 
 if __name__ == "__main__":

@@ -96,8 +96,10 @@ def repacked(archive: bytes, doc: Document) -> bytes:
     stamp = doc.date.strftime(r"\g<1>%Y-%m-%dT%H:%M:%SZ").encode()
     with zipfile.ZipFile(io.BytesIO(archive)) as source:
         members = [(name, source.read(name)) for name in sorted(source.namelist()) if "thumbnail" not in name]
-    fixed = {name: re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", stamp, data) if name == "docProps/core.xml" else data
-             for name, data in members}
+    fixed = {
+        name: re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", stamp, data) if name == "docProps/core.xml" else data
+        for name, data in members
+    }
     fixed["_rels/.rels"] = re.sub(rb"<Relationship [^>]*thumbnail[^>]*/>", b"", fixed["_rels/.rels"])
     return zipped(fixed)
 
@@ -117,28 +119,46 @@ def zipped(members: dict[str, bytes]) -> bytes:
 # OpenDocument text
 
 ODF = "urn:oasis:names:tc:opendocument:xmlns:"
-ODT_SPACES = " ".join(
-    f'xmlns:{prefix}="{ODF}{name}:1.0"'
-    for prefix, name in (("office", "office"), ("text", "text"), ("table", "table"), ("style", "style"),
-                         ("meta", "meta"), ("fo", "xsl-fo-compatible"), ("manifest", "manifest"))
-) + ' xmlns:dc="http://purl.org/dc/elements/1.1/"'
+ODT_SPACES = (
+    " ".join(
+        f'xmlns:{prefix}="{ODF}{name}:1.0"'
+        for prefix, name in (
+            ("office", "office"),
+            ("text", "text"),
+            ("table", "table"),
+            ("style", "style"),
+            ("meta", "meta"),
+            ("fo", "xsl-fo-compatible"),
+            ("manifest", "manifest"),
+        )
+    )
+    + ' xmlns:dc="http://purl.org/dc/elements/1.1/"'
+)
 ODT_TYPE = "application/vnd.oasis.opendocument.text"
 
 
 def render_odt(doc: Document) -> bytes:
     content = "".join(odt_block(block) for block in doc.blocks)
-    bold = ('<style:style style:name="B" style:family="text">'
-            '<style:text-properties fo:font-weight="bold"/></style:style>')
-    meta = (f"<dc:title>{escape(doc.title)}</dc:title><dc:creator>{COMPANY}</dc:creator>"
-            f"<dc:language>{doc.lang}</dc:language><dc:date>{doc.date.isoformat()}</dc:date>")
+    bold = (
+        '<style:style style:name="B" style:family="text"><style:text-properties fo:font-weight="bold"/></style:style>'
+    )
+    meta = (
+        f"<dc:title>{escape(doc.title)}</dc:title><dc:creator>{COMPANY}</dc:creator>"
+        f"<dc:language>{doc.lang}</dc:language><dc:date>{doc.date.isoformat()}</dc:date>"
+    )
     parts = {
-        "content.xml": odt_xml("office:document-content", f"<office:automatic-styles>{bold}</office:automatic-styles>"
-                               f"<office:body><office:text>{content}</office:text></office:body>"),
+        "content.xml": odt_xml(
+            "office:document-content",
+            f"<office:automatic-styles>{bold}</office:automatic-styles>"
+            f"<office:body><office:text>{content}</office:text></office:body>",
+        ),
         "styles.xml": odt_xml("office:document-styles", f"<office:styles>{odt_styles()}</office:styles>"),
         "meta.xml": odt_xml("office:document-meta", f"<office:meta>{meta}</office:meta>"),
     }
-    entries = "".join(f'<manifest:file-entry manifest:full-path="{path}" manifest:media-type="{kind}"/>'
-                      for path, kind in [("/", ODT_TYPE), *((name, "text/xml") for name in parts)])
+    entries = "".join(
+        f'<manifest:file-entry manifest:full-path="{path}" manifest:media-type="{kind}"/>'
+        for path, kind in [("/", ODT_TYPE), *((name, "text/xml") for name in parts)]
+    )
     manifest = f'<manifest:manifest {ODT_SPACES} manifest:version="1.2">{entries}</manifest:manifest>'
     return zipped({"mimetype": ODT_TYPE.encode(), **parts, "META-INF/manifest.xml": xml_bytes(manifest)})
 

@@ -34,8 +34,16 @@ class PdfPages(BaseDocTemplate):
 
     def __init__(self, doc: Document, font: str, out: io.BytesIO) -> None:
         super().__init__(
-            out, pagesize=A4, invariant=1, title=doc.title, author=COMPANY, lang=doc.lang,
-            leftMargin=24 * mm, rightMargin=24 * mm, topMargin=26 * mm, bottomMargin=24 * mm,
+            out,
+            pagesize=A4,
+            invariant=1,
+            title=doc.title,
+            author=COMPANY,
+            lang=doc.lang,
+            leftMargin=24 * mm,
+            rightMargin=24 * mm,
+            topMargin=26 * mm,
+            bottomMargin=24 * mm,
         )
         self.source, self.font, self.headings = doc, font, 0
         frame = Frame(self.leftMargin, self.bottomMargin, self.width, self.height, id="text")
@@ -80,8 +88,15 @@ def pdf_styles(regular: str, bold: str) -> dict[str, ParagraphStyle]:
     styles = [text, cell, ParagraphStyle("head", parent=cell, fontName=bold)]
     for level, size in ((1, 17), (2, 12.5), (3, 10.5)):
         styles.append(
-            ParagraphStyle(f"h{level}", fontName=bold, fontSize=size, leading=size * 1.3,
-                           spaceBefore=10, spaceAfter=5, keepWithNext=1)
+            ParagraphStyle(
+                f"h{level}",
+                fontName=bold,
+                fontSize=size,
+                leading=size * 1.3,
+                spaceBefore=10,
+                spaceAfter=5,
+                keepWithNext=1,
+            )
         )
     return {style.name: style for style in styles}
 

@@ -79,7 +79,7 @@ def render_html(doc: Document) -> bytes:
 <head>
 <meta charset="utf-8">
 <title>{html.escape(doc.title)}</title>
-<meta name="date" content="{doc.meta['date']}">
+<meta name="date" content="{doc.meta["date"]}">
 </head>
 <body>
 <header><p>{COMPANY}</p></header>
@@ -88,7 +88,7 @@ def render_html(doc: Document) -> bytes:
 {article}
 </article>
 </main>
-<footer><p>{doc.id} · {doc.meta['date']}</p></footer>
+<footer><p>{doc.id} · {doc.meta["date"]}</p></footer>
 </body>
 </html>
 """
@@ -121,9 +121,11 @@ def html_text(text: str) -> str:
 
 
 def render_rtf(doc: Document) -> bytes:
-    header = (r"{\rtf1\ansi\ansicpg1252\deff0\uc1{\fonttbl{\f0\fswiss Arial;}}"
-              r"{\stylesheet{\s0 Normal;}{\s1\b\fs36\outlinelevel0 heading 1;}"
-              r"{\s2\b\fs28\outlinelevel1 heading 2;}{\s3\b\fs24\outlinelevel2 heading 3;}}")
+    header = (
+        r"{\rtf1\ansi\ansicpg1252\deff0\uc1{\fonttbl{\f0\fswiss Arial;}}"
+        r"{\stylesheet{\s0 Normal;}{\s1\b\fs36\outlinelevel0 heading 1;}"
+        r"{\s2\b\fs28\outlinelevel1 heading 2;}{\s3\b\fs24\outlinelevel2 heading 3;}}"
+    )
     body = "\n".join(rtf_block(block) for block in doc.blocks)
     return f"{header}\n{rtf_info(doc)}\n{body}\n}}\n".encode("ascii")
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
 from freehold import __version__
 from freehold.cli import output
-from freehold.core.errors import FreeholdError, UsageError
+from freehold.core.errors import FreeholdError, HouseFault, UsageError
 
 app = typer.Typer(
     name="freehold",
@@ -47,6 +48,8 @@ def _global(
     if version:
         output.out.print(f"freehold {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise UsageError("no verb given", hint="freehold --help lists them")
     context.obj = house
 
 
@@ -61,7 +64,10 @@ def init(
     """Make a house: a folder with its settings and stores."""
     from freehold.house import House
 
-    values = {"house.name": name or folder.resolve().name, "house.languages": tuple(languages.split(","))}
+    values = {
+        "house.name": name or folder.resolve().name,
+        "house.languages": tuple(code.strip() for code in languages.split(",")),
+    }
     with House.create(folder, values) as house:
         model = house.settings.embedder_model
     if pull:
@@ -69,8 +75,9 @@ def init(
     if as_json:
         output.print_json({"house": str(folder.resolve()), "model": model})
     else:
-        output.out.print(f"a house stands in [bold]{folder}[/], its embedder is {model}")
-        output.out.print(f"next: freehold --house {folder} ingest PATH...", soft_wrap=True)
+        place = escape(str(folder))
+        output.out.print(f"a house stands in [bold]{place}[/], its embedder is {model}", soft_wrap=True)
+        output.out.print(f"next: freehold --house {place} ingest PATH...", soft_wrap=True)
 
 
 @app.command()
@@ -79,6 +86,7 @@ def ingest(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders.")] = None,
     beir: Annotated[Path | None, typer.Option(help="A folder in the BEIR layout; record ids become sources.")] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Forget documents whose file under PATH is gone.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --prune: also when nothing is left under PATH.")] = False,
     field: FieldOption = None,
     as_json: Json = False,
 ) -> None:
@@ -92,7 +100,7 @@ def ingest(
         if beir:
             report = house.ingest_beir(beir, fields=fields, progress=progress)
         else:
-            report = house.ingest(paths or [], prune=prune, fields=fields, progress=progress)
+            report = house.ingest(paths or [], prune=prune, emptied=yes, fields=fields, progress=progress)
     if as_json:
         output.print_json(output.ingest_json(report))
     else:
@@ -175,7 +183,7 @@ def models_pull(
     if as_json:
         output.print_json({"model": name, "folder": str(folder)})
     else:
-        output.out.print(f"{name} is in {folder}", soft_wrap=True)
+        output.out.print(f"{name} is in {escape(str(folder))}", soft_wrap=True)
 
 
 @models_app.command("verify")
@@ -213,15 +221,18 @@ def _pairs(items: Sequence[str] | None, option: str) -> Mapping[str, str]:
 
 def main() -> None:
     """Run the command and end the process with the documented exit code."""
+    as_json = "--json" in sys.argv
     try:
         app()
     except FreeholdError as error:
-        output.print_error(error, as_json="--json" in sys.argv)
+        output.print_error(error, as_json=as_json)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output, head for instance, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except Exception as error:  # the last boundary: our fault, told without people's words
-        output.err.print(f"[bold red]error:[/] internal fault ({type(error).__name__})")
         if os.environ.get("FREEHOLD_DEBUG"):
             traceback.print_exc()
-        else:
-            output.err.print("[bold]hint:[/]  run it again with FREEHOLD_DEBUG=1 and report what it prints")
-        sys.exit(70)
+        hint = "run it again with FREEHOLD_DEBUG=1 and report what it prints"
+        output.print_error(HouseFault(f"internal fault ({type(error).__name__})", hint=hint), as_json=as_json)
+        sys.exit(HouseFault.exit_code)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -289,7 +290,7 @@ def print_doctor(health: Health, *, as_json: bool) -> None:
     _print_quarantine(health.quarantined)
     state = "behind the catalog" if health.index_behind else "current"
     out.print(f"index: {f'{generation.name}, {state}' if generation else 'none yet'}", soft_wrap=True)
-    out.print(f"embedder: {settings.embedder_model}, {health.model_state}\n", soft_wrap=True)
+    out.print(escape(f"embedder: {settings.embedder_model}, {health.model_state}\n"), soft_wrap=True)
     table = _plain("setting", "value", "from")
     for key, value, origin in settings.items():
         table.add_row(key, Text(str(_plain_value(value))), Text(origin, style="dim"))
@@ -360,7 +361,7 @@ def print_demo(report: DemoReport, *, as_json: bool) -> None:
     out.print()
     out.rule("[bold]Next[/]", align="left")
     if report.kept:
-        out.print(f'freehold --house {report.house} ask "your question"', soft_wrap=True)
+        out.print(Text(f'freehold --house {report.house} ask "your question"'), soft_wrap=True)
     else:
         out.print("freehold demo --keep meridian       keep this house and ask it more")
     out.print("freehold init my-house              make your own (--languages en,de,fr)")

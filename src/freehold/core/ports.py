@@ -12,11 +12,13 @@ Common contract, unless a method says otherwise:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from freehold.core.types import (
     Embeddings,
     Filter,
+    GenerationInfo,
     Leg,
     ModelInfo,
     Passage,
@@ -154,4 +156,38 @@ class VectorIndex(Protocol):
 
     def close(self) -> None:
         """Flush and let go of files and locks. Any later call raises EngineFault; closing twice is fine."""
+        ...
+
+
+class IndexBuilder(Protocol):
+    """The next generation of an index while it is built. What is asked is done in that order."""
+
+    def delete(self, chunk_ids: Collection[str]) -> None:
+        """Remove points by id; unknown ids are ignored. Raises EngineFault or StorageFault."""
+        ...
+
+    def add(self, points: Sequence[Point]) -> None:
+        """Insert points; present ids are replaced. Raises EngineFault or StorageFault."""
+        ...
+
+    def commit(self, revision: int) -> GenerationInfo:
+        """Finish the generation, force it to disk and swap it in, as brought up to the catalog's ``revision``."""
+        ...
+
+
+class IndexGenerations(Protocol):
+    """The generations of an index: one answers, the next is built aside and swapped in whole."""
+
+    def current(self) -> GenerationInfo | None:
+        """The generation that answers; None when none was ever committed."""
+        ...
+
+    def open_current(self) -> VectorIndex:
+        """Open it for reading; it stays readable when a newer one is swapped in. Raises StorageFault, EngineFault."""
+        ...
+
+    def build(
+        self, *, base: GenerationInfo | None, dim: int, embedder_digest: str
+    ) -> AbstractContextManager[IndexBuilder]:
+        """Build the next one from a copy of ``base``, or from nothing; leaving without ``commit`` changes nothing."""
         ...

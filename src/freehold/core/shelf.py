@@ -126,7 +126,7 @@ class Shelf(Protocol):
 
     @property
     def revision(self) -> int:
-        """Raised by every commit; equal revisions mean equal contents."""
+        """Raised by every commit that adds or removes documents."""
         ...
 
     def known(self) -> Mapping[str, Known]:
@@ -153,8 +153,8 @@ class Shelf(Protocol):
         """The chunks that still exist among these ids."""
         ...
 
-    def codes(self, chunk_ids: Collection[str]) -> Mapping[str, TokenCodes]:
-        """Token codes of the chunks that have them."""
+    def codes(self, chunk_ids: Collection[str]) -> Mapping[str, TokenCodes | None]:
+        """Token codes of the chunks that still exist among these ids; None for those ingested without."""
         ...
 
     def text(self, document_id: str) -> str:

@@ -130,7 +130,7 @@ class ScoredId:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question. ``text`` is checked and normalised before it is one (see ``freehold.journeys.ask``)."""
+    """A question. ``text`` is checked and normalised before it is one (see ``freehold.journeys.search``)."""
 
     id: str
     text: str
@@ -237,3 +237,17 @@ class Embeddings:
     """float32 (len(texts), dim), rows of unit L2 norm."""
     tokens: tuple[Float32, ...] | None = None
     """Per text float32 (tokens, dim), rows of unit L2 norm, special tokens left out; None where not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationInfo:
+    """What a generation of an index holds. Two are equal exactly when they are the same build."""
+
+    name: str
+    revision: int
+    """The catalog's revision that the generation was brought up to."""
+    embedder_digest: str
+    dim: int
+    points: int
+    created: str
+    """When it was committed, ISO 8601 in UTC."""

@@ -10,7 +10,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from freehold.core.errors import EngineFault, HouseBusy, HouseMismatch, StorageF
 from freehold.core.faults import step
 from freehold.core.ids import canonical_json, new_id
 from freehold.core.ports import VectorIndex
-from freehold.core.types import Point
+from freehold.core.types import GenerationInfo, Point
 from freehold.index.child import BuilderChild
 from freehold.index.files import replace_file, storage_faults
 from freehold.index.locks import FileLock
@@ -27,20 +27,6 @@ from freehold.index.qdrant_edge import HNSW_EF, LOCK_NAME, QdrantEdgeIndex
 FORMAT = 1
 ORPHAN_WAIT_S = 5.0
 """How long to wait until the kernel has taken down the child of a builder that was killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationInfo:
-    """What a generation holds. Two are equal exactly when they are the same build."""
-
-    name: str
-    revision: int
-    """The catalog's revision that the generation was brought up to."""
-    embedder_digest: str
-    dim: int
-    points: int
-    created: str
-    """When it was committed, ISO 8601 in UTC."""
 
 
 class Generations:

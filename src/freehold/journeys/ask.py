@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from freehold.core.errors import SettingsError
 from freehold.core.ports import Embedder, Generator
 from freehold.core.shelf import Shelf, page_of
 from freehold.core.types import Answer, Citation, Passage, Query, Trace
 from freehold.journeys.cite import cite
 from freehold.journeys.context import fit
+from freehold.journeys.language import language_tools
 from freehold.journeys.search import Engines, Plan, Stopwatch, search
 from freehold.models.generate import messages
 
@@ -36,7 +38,8 @@ def ask(
     """Answer from the house's documents alone.
 
     ``on_text`` receives the generator's words as they come; the returned answer may have fewer, since a sentence that
-    no cited span supports is taken out. Raises EndpointFault when the generator fails.
+    no cited span supports is taken out. Raises EndpointFault when the generator fails, and
+    SettingsError when not one passage fits its context window.
     """
     watch = Stopwatch()
     found = search(query, k=voice.passages, plan=plan, engines=engines)
@@ -47,10 +50,15 @@ def ask(
     passages, dropped = fit(
         found.hits, text_of=engines.shelf.text, count_tokens=generator.count_tokens, budget_tokens=room
     )
+    if found.hits and not passages:
+        raise SettingsError(
+            f"no passage fits beside the prompt and an answer of {voice.answer_tokens} tokens",
+            hint="raise generator.context_tokens, or lower generator.answer_tokens or chunking.max_tokens",
+        )
     watch.lap("context")
     text = _write(query, passages, voice, on_text)
     watch.lap("generate")
-    answer = cite(text, passages, question=query.text, embedder=voice.judge)
+    answer = cite(text, passages, question=query.text, embedder=voice.judge, tools=language_tools(engines.terms))
     citations = tuple(_with_page(c, engines.shelf) for c in answer.citations)
     watch.lap("cite")
     timings = {**{f"search.{stage}": ms for stage, ms in found.timings_ms.items() if stage != "total"}, **watch.stop()}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from freehold.core.ports import Embedder
 from freehold.core.types import Answer, Citation, Passage, Trace
-from freehold.journeys.figures import figures, names
+from freehold.journeys.figures import Figure, figures, missing, names
 from freehold.journeys.language import language_tools, likely_language
 from freehold.models.extractive import label, shortened
 from freehold.models.generate import NOT_FOUND, Language
@@ -58,7 +58,7 @@ class _Claim:
     text: str
     language: str
     terms: frozenset[int]
-    figures: frozenset[str]
+    figures: frozenset[Figure]
     places: tuple[int, ...]
     """Passages it may be found in: those its line's label names, else all."""
     before: str
@@ -73,24 +73,31 @@ class _Span:
     start: int
     end: int
     terms: frozenset[int]
-    figures: frozenset[str]
+    figures: frozenset[Figure]
     length: int
 
 
 def cite(
-    text: str, passages: Sequence[Passage], *, question: str, embedder: Embedder | None = None, language: str = "und"
+    text: str,
+    passages: Sequence[Passage],
+    *,
+    question: str,
+    embedder: Embedder | None = None,
+    language: str = "und",
+    tools: Language | None = None,
 ) -> Answer:
     """The answer that ``passages`` carry: ``text`` with markers ``[1]`` at the ends of its sentences, and the spans.
 
     Sentences without support are left out; ``trace.tokens["removed_sentences"]`` counts them. If none is left, the
     answer is an abstention in the question's language. ``language`` is that of the text, told from it where ``und``.
+    ``tools`` are the caller's, if it has some that already know the words.
     Every ``quote`` is ``passage.text[start - passage.start : end - passage.start]``; pages are left to the caller.
     """
     bare = _MARKER.sub("", text).strip()
     spoken = likely_language(question)
     if not bare or bare == NOT_FOUND or bare in ABSTENTION.values():
         return _abstention(spoken, removed=0)
-    tools = language_tools(TermAnalyzer(("en", "de", "fr")))
+    tools = tools or language_tools(TermAnalyzer(("en", "de", "fr")))
     claims = _claims(bare, passages, tools, likely_language(bare) if language == "und" else language)
     evidence = _Evidence(passages, tools, embedder)
     kept: list[tuple[_Claim, tuple[_Span, ...]]] = []
@@ -209,24 +216,24 @@ class _Evidence:
         while pool and len(chosen) < MAX_SPANS:
             terms, numbers = self._missing(claim, chosen)
             best = max(pool, key=lambda span: (self._worth(span, terms, numbers), span.passage == near))
-            if not (best.terms & terms or best.figures & numbers):
+            if not best.terms & terms and missing(numbers, best.figures) == numbers:
                 break
             chosen.append(best)
             if self._holds(claim, chosen):
                 return tuple(chosen)
         return ()
 
-    def _worth(self, span: _Span, terms: frozenset[int], numbers: frozenset[str]) -> float:
+    def _worth(self, span: _Span, terms: frozenset[int], numbers: frozenset[Figure]) -> float:
         gain = self._rarity.coverage(terms, span.terms)
-        agreeing = len(numbers & span.figures) / len(numbers) if numbers else 0.0
+        agreeing = 1 - len(missing(numbers, span.figures)) / len(numbers) if numbers else 0.0
         return gain + agreeing - _LONGER_RUN * (span.length - 1)
 
-    def _missing(self, claim: _Claim, chosen: Sequence[_Span]) -> tuple[frozenset[int], frozenset[str]]:
+    def _missing(self, claim: _Claim, chosen: Sequence[_Span]) -> tuple[frozenset[int], frozenset[Figure]]:
         """What of the claim's words and numbers ``chosen`` and their headings do not hold."""
         terms, numbers = claim.terms, claim.figures
         for span in chosen:
             terms = terms - span.terms - self._headings[span.passage]
-            numbers = numbers - span.figures - self._heading_figures[span.passage]
+            numbers = missing(numbers, span.figures | self._heading_figures[span.passage])
         return terms, numbers
 
     def _holds(self, claim: _Claim, chosen: Sequence[_Span]) -> bool:
@@ -239,8 +246,8 @@ class _Evidence:
     def _names_agree(self, claim: _Claim, chosen: Sequence[_Span]) -> bool:
         """Names may stand anywhere in the cited passages: the sentence cited often says "he" or "the insurer"."""
         cited = (self._passages[span.passage] for span in chosen)
-        around = " ".join(f"{label(passage)} {passage.text}" for passage in cited).casefold()
-        return all(name.casefold() in around for name in names(claim.text, claim.language))
+        around = _words(" ".join(f"{label(passage)} {passage.text}" for passage in cited))
+        return all(_words(name) <= around for name in names(claim.text, claim.language))
 
     def _alike(self, claim: _Claim, chosen: Sequence[_Span]) -> bool:
         if self._embedder is None:
@@ -260,6 +267,11 @@ class _Evidence:
         return found
 
 
+def _words(text: str) -> set[str]:
+    """The words of ``text`` without the ending of a plural or genitive: "Müllers" is "Müller"."""
+    return {word.casefold().removesuffix("s") for word in re.findall(r"\w+", text)}
+
+
 def _run(sentences: Sequence[_Span]) -> _Span:
     """Consecutive sentences as one span."""
     return _Span(
@@ -267,6 +279,6 @@ def _run(sentences: Sequence[_Span]) -> _Span:
         sentences[0].start,
         sentences[-1].end,
         frozenset[int]().union(*(sentence.terms for sentence in sentences)),
-        frozenset[str]().union(*(sentence.figures for sentence in sentences)),
+        frozenset[Figure]().union(*(sentence.figures for sentence in sentences)),
         len(sentences),
     )

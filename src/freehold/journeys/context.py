@@ -39,10 +39,10 @@ def fit(
     """Passages for the generator, best first, and the ids of the chunks that did not fit, in rank order.
 
     Every hit is widened to whole sentences, then to neighbouring ones within ``neighbour_chars`` and the same section;
-    windows of a document that touch are joined. A hit whose widened window is too large for what is left of
+    windows of one section that touch are joined. A hit whose widened window is too large for what is left of
     ``budget_tokens`` is offered without its neighbours, else dropped. ``text_of(document_id)`` is the whole text.
     """
-    shapes = _Shapes(text_of)
+    shapes = _Shapes(text_of, hits)
     windows: list[_Window] = []
     costs: dict[tuple[str, int, int], int] = {}
     dropped: list[str] = []
@@ -63,26 +63,32 @@ def fit(
 class _Shapes:
     """The texts of the hits' documents and where their sentences lie, each looked up once."""
 
-    def __init__(self, text_of: Callable[[str], str]) -> None:
+    def __init__(self, text_of: Callable[[str], str], hits: Sequence[Hit]) -> None:
         self._text_of = text_of
+        self._hits = hits
         self._known: dict[str, tuple[str, list[tuple[int, int]]]] = {}
 
     def around(self, hit: Hit, reach_chars: int) -> tuple[int, int]:
-        """The sentences that the hit touches, and their neighbours up to ``reach_chars`` away or to a heading."""
+        """The sentences that the hit touches, and their neighbours up to ``reach_chars`` away or to another section."""
         text, spans = self._document(hit)
         touched = [n for n, (start, end) in enumerate(spans) if start < hit.end and end > hit.start]
         if not touched:
             return hit.start, hit.end
         first, last = touched[0], touched[-1]
         lowest, highest = spans[first][0] - reach_chars, spans[last][1] + reach_chars
-        while first > 0 and spans[first - 1][0] >= lowest and not _like_heading(text, *spans[first - 1]):
+        beyond = [h for h in self._hits if h.document_id == hit.document_id and not _one_section(h, hit)]
+
+        def within(start: int, end: int) -> bool:
+            return not _like_heading(text, start, end) and not any(start < h.end and end > h.start for h in beyond)
+
+        while first > 0 and spans[first - 1][0] >= lowest and within(*spans[first - 1]):
             first -= 1
-        while last + 1 < len(spans) and spans[last + 1][1] <= highest and not _like_heading(text, *spans[last + 1]):
+        while last + 1 < len(spans) and spans[last + 1][1] <= highest and within(*spans[last + 1]):
             last += 1
         return spans[first][0], spans[last][1]
 
     def join(self, windows: list[_Window], new: _Window) -> list[_Window]:
-        """``windows`` with ``new`` among them, joined with those of its document that it overlaps or touches."""
+        """``windows`` with ``new`` among them, joined with those of its section that it overlaps or touches."""
         apart = []
         for window in windows:
             if self._touch(window, new):
@@ -93,7 +99,7 @@ class _Shapes:
         return [*apart, new]
 
     def _touch(self, one: _Window, other: _Window) -> bool:
-        if one.hit.document_id != other.hit.document_id:
+        if not _one_section(one.hit, other.hit):
             return False
         text, _ = self._document(one.hit)
         first, second = sorted((one, other), key=lambda window: window.start)
@@ -117,6 +123,10 @@ class _Shapes:
             text = self._text_of(hit.document_id)
             self._known[hit.document_id] = (text, sentence_spans(text, hit.language))
         return self._known[hit.document_id]
+
+
+def _one_section(one: Hit, other: Hit) -> bool:
+    return (one.document_id, one.heading_path) == (other.document_id, other.heading_path)
 
 
 def _like_heading(text: str, start: int, end: int) -> bool:

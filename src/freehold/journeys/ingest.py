@@ -23,6 +23,9 @@ from freehold.text.duplicates import NearDuplicates
 WINDOW_CHUNKS = 512
 """Chunks that are embedded and committed together: enough to sort by length well, seconds of work to lose at a kill."""
 
+WINDOW_BYTES = 64 * 1024 * 1024
+"""Originals that are held at a time, one file more or less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Raw:
@@ -166,16 +169,18 @@ class _Draft:
 
 
 def _windows(outcomes: Iterable[Raw | Quarantined], workshop: Workshop) -> Iterator[list[_Draft | Quarantined]]:
-    """Outcomes in lists that hold some WINDOW_CHUNKS chunks each; a document is never split over two."""
+    """Outcomes in lists of some WINDOW_CHUNKS chunks or WINDOW_BYTES of files; no document is split over two."""
     window: list[_Draft | Quarantined] = []
-    chunks = 0
+    chunks = size_bytes = 0
     for outcome in outcomes:
         item = _draft(outcome, workshop) if isinstance(outcome, Raw) else outcome
         window.append(item)
-        chunks += len(item.chunks) if isinstance(item, _Draft) else 0
-        if chunks >= WINDOW_CHUNKS:
+        if isinstance(item, _Draft):
+            chunks += len(item.chunks)
+            size_bytes += len(item.raw.original or b"")
+        if max(chunks, len(window)) >= WINDOW_CHUNKS or size_bytes >= WINDOW_BYTES:
             yield window
-            window, chunks = [], 0
+            window, chunks, size_bytes = [], 0, 0
     if window:
         yield window
 
@@ -228,12 +233,13 @@ def _vectors(
     vectors = dict(shelf.cached(texts.keys()))
     missing = [key for key in texts if key not in vectors]
     report.embedded += len(missing)
-    if not missing:
-        return vectors
-    made = workshop.embedder.embed_documents([texts[key] for key in missing], tokens=workshop.reranker is not None)
-    codes = workshop.reranker.encode(made.tokens) if workshop.reranker and made.tokens is not None else None
-    for row, key in enumerate(missing):
-        vectors[key] = Vectors(made.vectors[row], codes[row] if codes else None)
+    # Token vectors are large until they are coded: those of one long document would fill the memory at once.
+    for start in range(0, len(missing), WINDOW_CHUNKS):
+        keys = missing[start : start + WINDOW_CHUNKS]
+        made = workshop.embedder.embed_documents([texts[key] for key in keys], tokens=workshop.reranker is not None)
+        codes = workshop.reranker.encode(made.tokens) if workshop.reranker and made.tokens is not None else None
+        for row, key in enumerate(keys):
+            vectors[key] = Vectors(made.vectors[row], codes[row] if codes else None)
     return vectors
 
 

@@ -20,6 +20,8 @@ from freehold.journeys.fuse import Fusion, fuse, interpolate
 from freehold.text.terms import TermAnalyzer
 
 MAX_QUERY_CHARS = 10_000
+SPARE = 20
+"""Candidates looked at beyond those wanted, in case some were deleted since the index was built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +101,26 @@ def search(query: Query, *, k: int, plan: Plan, engines: Engines) -> Found:
     legs, tokens = _legs(query, plan, engines, watch, depth=max(plan.candidates, k))
     ranked, unit = _first_stage(legs, plan)
     watch.lap("fuse")
-    if tokens is not None and ranked:
-        ranked = _rerank(ranked, tokens, max(plan.rerank_depth, k), plan, engines)
-        unit += "+maxsim"
+    if tokens is not None:
+        reranked = _rerank(ranked, tokens, max(plan.rerank_depth, k), plan, engines)
+        if reranked is not None:
+            ranked, unit = reranked, f"{unit}+maxsim"
         watch.lap("rerank")
-    # A chunk deleted since the index was built is not on the shelf any more: a few spare candidates make up for it.
-    views = engines.shelf.views([scored.chunk_id for scored in ranked[: k + 10]])
-    alive = [scored for scored in ranked if scored.chunk_id in views][:k]
+    alive, views = _alive(ranked, k, engines.shelf)
     places = _places(legs)
     hits = tuple(_hit(i, s, views[s.chunk_id], unit, places) for i, s in enumerate(alive, 1))
     watch.lap("texts")
     return Found(hits, watch.stop())
+
+
+def _alive(ranked: Sequence[ScoredId], k: int, shelf: Shelf) -> tuple[list[ScoredId], Mapping[str, ChunkView]]:
+    """The best ``k`` that are still on the shelf: chunks may have been deleted since the index was built."""
+    look = ranked[: k + SPARE]
+    views = shelf.views([scored.chunk_id for scored in look])
+    if len(views) < min(k, len(ranked)):
+        look = ranked
+        views = shelf.views([scored.chunk_id for scored in look])
+    return [scored for scored in look if scored.chunk_id in views][:k], views
 
 
 def _legs(
@@ -135,19 +146,21 @@ def _first_stage(legs: Mapping[Leg, Sequence[ScoredId]], plan: Plan) -> tuple[li
     return list(legs[plan.mode]), unit
 
 
-def _rerank(ranked: list[ScoredId], query: Embeddings, depth: int, plan: Plan, engines: Engines) -> list[ScoredId]:
+def _rerank(
+    ranked: Sequence[ScoredId], query: Embeddings, depth: int, plan: Plan, engines: Engines
+) -> list[ScoredId] | None:
     """The best ``depth`` scored again, and nothing below them: first-stage and reranked scores do not compare.
 
-    Without token codes for all of them (a house ingested with reranking off) the first stage's order stands.
+    None where some have no token codes (a house ingested with reranking off): the first stage's order stands.
     """
     assert query.tokens is not None
     assert engines.reranker is not None
-    head = ranked[:depth]
-    codes = engines.shelf.codes([scored.chunk_id for scored in head])
-    if len(codes) < len(head):
-        return ranked
-    scores = engines.reranker.score(query.tokens[0], [codes[s.chunk_id] for s in head])
-    return interpolate(head, scores, weight=plan.rerank_weight)
+    kept = engines.shelf.codes([scored.chunk_id for scored in ranked[: depth + SPARE]])
+    head = [scored for scored in ranked if scored.chunk_id in kept][:depth]
+    codes = [code for scored in head if (code := kept[scored.chunk_id]) is not None]
+    if not head or len(codes) < len(head):
+        return None
+    return interpolate(head, engines.reranker.score(query.tokens[0], codes), weight=plan.rerank_weight)
 
 
 def _places(legs: Mapping[Leg, Sequence[ScoredId]]) -> Mapping[str, dict[str, LegScore]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,50 +20,79 @@ from freehold.text.prepare import ParsedDoc, prepare
 from freehold.text.sandbox import ParserPool
 
 
-def find_files(paths: Sequence[Path], *, max_bytes: int, progress: Callable[[int], None]) -> dict[str, str]:
-    """Every file under ``paths``, as absolute path -> digest of its bytes, in a stable order.
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files below some paths: digests by absolute path, files that no reader can take, folders not looked into."""
 
-    Hidden files and folders are left out. A file that cannot be read has an empty digest, one above ``max_bytes`` a
-    digest of its size and time: both are for the parser to refuse with a reason.
-    Raises UsageError for a path that does not exist.
+    found: dict[str, str]
+    bad: dict[str, Quarantined]
+    blind: list[str]
+
+
+def find_files(paths: Sequence[Path], *, max_bytes: int, leave_out: Path, progress: Callable[[int], None]) -> Files:
+    """Every file under ``paths`` in a stable order; hidden files and folders and all of ``leave_out`` are left out.
+
+    A file that cannot be read has an empty digest, one above ``max_bytes`` a digest of its size and time: both are for
+    the parser to refuse with a reason. Raises UsageError for a path that does not exist.
     """
-    found: dict[str, str] = {}
+    files = Files({}, {}, [])
     for path in paths:
-        if not path.exists():
-            raise UsageError(f"{path} does not exist", hint="give files or folders that do", refs=(str(path),))
-        for file in [path] if not path.is_dir() else _walk(path):
-            source = str(file.resolve())
-            if source not in found:
-                found[source] = _digest(file, max_bytes)
-                progress(len(found))
-    return found
+        try:
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+        except OSError as e:
+            hint = "give files or folders that do; a folder on a share must be mounted"
+            raise UsageError(f"{path} does not exist or cannot be read: {e.strerror}", hint=hint) from None
+        for file in _walk(path, leave_out, files) if is_folder else [path]:
+            _add(files, os.path.realpath(file), max_bytes)
+            progress(len(files.found))
+    return files
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(root, name) for name in sorted(files) if not name.startswith("."))
+def _add(files: Files, source: str, max_bytes: int) -> None:
+    name = os.fsencode(source).decode("utf-8", "backslashreplace")
+    if name != source:
+        files.found[name] = ""
+        files.bad[name] = Quarantined(name, "unreadable", "the file's name is not UTF-8 text; rename it")
+    elif source not in files.found:
+        files.found[source] = _digest(Path(source), max_bytes)
+
+
+def _walk(folder: Path, leave_out: Path, files: Files) -> Iterator[Path]:
+    def blind(error: OSError) -> None:
+        place = os.path.realpath(error.filename)
+        files.blind.append(place)
+        files.found[place] = ""
+        files.bad[place] = Quarantined(place, "unreadable", f"the folder cannot be read: {error.strerror}")
+
+    for root, folders, names in os.walk(folder, onerror=blind):
+        kept = (name for name in sorted(folders) if not name.startswith("."))
+        folders[:] = [name for name in kept if Path(root, name).resolve() != leave_out]
+        if Path(root).resolve() != leave_out:
+            yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _digest(file: Path, max_bytes: int) -> str:
     try:
-        size = file.stat().st_size
-        if size > max_bytes:
-            return f"{size} bytes, {file.stat().st_mtime_ns}"
+        about = file.stat()
+        if not stat.S_ISREG(about.st_mode):  # opening a pipe would wait for its writer
+            return ""
+        if about.st_size > max_bytes:
+            return f"{about.st_size} bytes, {about.st_mtime_ns}"
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return ""
 
 
-def file_reader(pool: ParserPool, digests: Mapping[str, str], *, limits: str, fields: Mapping[str, str]) -> Reader:
+def file_reader(pool: ParserPool, files: Files, *, limits: str, fields: Mapping[str, str]) -> Reader:
     """Reads files through the parsing processes; ``fields`` are filter fields given to every document."""
 
     def read(sources: Sequence[str]) -> Iterator[Raw | Quarantined]:
-        for path, outcome in pool.map(Path(source) for source in sources):
+        yield from (files.bad[source] for source in sources if source in files.bad)
+        for path, outcome in pool.map(Path(source) for source in sources if source not in files.bad):
             source = str(path)
             if isinstance(outcome, Rejected):
-                yield Quarantined(source, outcome.reason, outcome.message, sha256=digests[source], limits=limits)
+                yield Quarantined(source, outcome.reason, outcome.message, sha256=files.found[source], limits=limits)
             else:
                 yield _from_file(source, outcome, fields)
 
@@ -76,8 +106,12 @@ def _from_file(source: str, read: ParsedDoc, fields: Mapping[str, str]) -> Raw |
         return Quarantined(source, "unreadable", f"the file vanished while it was read: {e.strerror}")
     if sha256_hex(original) != read.sha256:
         return Quarantined(source, "changing", "the file changed while it was read; ingest it again when it is still")
-    parsed = replace(read.parsed, title=read.parsed.title or Path(source).stem, metadata=fields)
+    parsed = replace(read.parsed, title=read.parsed.title or _printable(Path(source).stem), metadata=fields)
     return Raw(source, read.sha256, parsed, read.language, read.signature, original)
+
+
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +127,31 @@ class BeirCorpus:
 def find_beir(folder: Path) -> BeirCorpus:
     """Scan a BEIR folder. Ids are kept as sources; lines that are no record are quarantined as ``corpus.jsonl:12``.
 
-    Raises UsageError when there is no ``corpus.jsonl``.
+    Raises UsageError when there is no ``corpus.jsonl`` that can be read.
     """
     path = folder / "corpus.jsonl"
-    if not path.is_file():
-        raise UsageError(f"{folder} holds no corpus.jsonl", hint="give the folder of a set in the BEIR layout")
     corpus = BeirCorpus(path, {}, {}, {})
     offset = 0
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                _scan(corpus, line, number, offset)
-            offset += len(line)
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    _scan(corpus, line, number, offset)
+                offset += len(line)
+    except OSError as e:
+        hint = "give the folder of a set in the BEIR layout"
+        raise UsageError(f"{path} cannot be read: {e.strerror}", hint=hint) from None
     return corpus
 
 
 def _scan(corpus: BeirCorpus, line: bytes, number: int, offset: int) -> None:
     name, digest = f"{corpus.path.resolve()}:{number}", sha256_hex(line)
-    try:
-        record = json.loads(line)
-        identifier = record["_id"]
-        well_formed = isinstance(identifier, str) and isinstance(record.get("text"), str)
-    except (ValueError, KeyError, TypeError):
-        well_formed, identifier = False, ""
-    if not well_formed:
-        problem = ("malformed", 'not a JSON object with strings "_id" and "text"')
+    identifier = _identifier(line)
+    if identifier is None:
+        problem = (
+            "malformed",
+            'not a JSON object with strings "_id" and "text" (and "title", and an object "metadata")',
+        )
     elif identifier in corpus.found:
         problem = ("duplicate", f"_id {identifier} stands in an earlier line already")
     else:
@@ -126,6 +160,18 @@ def _scan(corpus: BeirCorpus, line: bytes, number: int, offset: int) -> None:
         return
     corpus.found[name] = digest
     corpus.bad[name] = Quarantined(name, *problem, sha256=digest)
+
+
+def _identifier(line: bytes) -> str | None:
+    """The id of a well-formed record, else None."""
+    try:
+        record = json.loads(line)
+        identifier, text, title = record["_id"], record["text"], record.get("title") or ""
+        strings = all(isinstance(value, str) for value in (identifier, text, title))
+        well_formed = strings and identifier.isprintable() and isinstance(record.get("metadata") or {}, dict)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return identifier if well_formed else None
 
 
 def beir_reader(corpus: BeirCorpus, *, limits: str, fields: Mapping[str, str]) -> Reader:
@@ -138,7 +184,11 @@ def beir_reader(corpus: BeirCorpus, *, limits: str, fields: Mapping[str, str]) -
                     yield replace(corpus.bad[source], limits=limits)
                     continue
                 lines.seek(corpus.offsets[source])
-                yield _from_record(source, lines.readline(), limits, fields)
+                line = lines.readline()
+                if sha256_hex(line) != corpus.found[source]:
+                    yield Quarantined(source, "changing", "the corpus changed while it was read; ingest it again")
+                    continue
+                yield _from_record(source, line, limits, fields)
 
     return read
 

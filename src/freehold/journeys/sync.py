@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from freehold.core.errors import EngineFault, StorageFault
 from freehold.core.faults import step
 from freehold.core.ids import sha256_hex
+from freehold.core.ports import IndexGenerations
 from freehold.core.shelf import Indexable, Shelf
-from freehold.core.types import ModelInfo, Point
-from freehold.index.generations import GenerationInfo, Generations
+from freehold.core.types import GenerationInfo, ModelInfo, Point
 from freehold.journeys.ingest import Progress, in_context
 from freehold.text.terms import TermAnalyzer
 
@@ -21,23 +22,35 @@ BATCH_POINTS = 500
 
 
 def sync(
-    shelf: Shelf, generations: Generations, *, model: ModelInfo, terms: TermAnalyzer, progress: Progress
+    shelf: Shelf,
+    generations: IndexGenerations,
+    *,
+    model: ModelInfo,
+    terms: TermAnalyzer,
+    progress: Progress,
+    rebuild: bool = False,
 ) -> GenerationInfo | None:
     """Make the current generation hold exactly the shelf's chunks; None when there is nothing to index at all.
 
-    Costs two reads when nothing changed. Raises HouseBusy when another process builds, EngineFault and StorageFault
-    when the build fails; the current generation is then as it was.
+    Costs two reads when nothing changed. ``rebuild`` starts from nothing, for a generation that is damaged.
+    Raises HouseBusy when another process builds, EngineFault and StorageFault when the build fails; the current
+    generation is then as it was.
     """
     revision = shelf.revision
     made_by = maker(model, terms)
     current = generations.current()
-    base = current if current and current.embedder_digest == made_by else None
+    base = current if current and current.embedder_digest == made_by and not rebuild else None
     if base and base.revision == revision:
         return base
     wanted = shelf.chunk_ids()
     if base is None and not wanted:
         return None
-    present = _ids(generations) if base else set()
+    present: set[str] = set()
+    if base:
+        try:
+            present = _ids(generations)
+        except (EngineFault, StorageFault):  # damaged: the catalog has all that it takes to make it anew
+            base = None
     missing = sorted(wanted - present)
     step("sync.compared")
     with generations.build(base=base, dim=model.dim, embedder_digest=made_by) as builder:
@@ -55,7 +68,7 @@ def maker(model: ModelInfo, terms: TermAnalyzer) -> str:
     return sha256_hex(f"{model.digest} {terms.name}".encode())
 
 
-def _ids(generations: Generations) -> set[str]:
+def _ids(generations: IndexGenerations) -> set[str]:
     index = generations.open_current()
     try:
         return set(index.ids())

@@ -17,7 +17,7 @@ import onnxruntime as ort
 
 from freehold.core.errors import EngineFault, ModelMismatch, ModelNotFound
 from freehold.core.ids import canonical_json, sha256_hex
-from freehold.models.facts import ModelFacts
+from freehold.models.facts import ModelFacts, check_modules
 from freehold.models.manifest import file_sha256
 from freehold.models.onnx import EncoderShape, Precision, build_encoder, position_limit
 from freehold.models.safetensors import read_tensors
@@ -33,7 +33,7 @@ _FOLDER = "onnx"
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A graph ready to run. ``digest`` is the same on every machine for the same weights, tokenizer and settings."""
+    """A graph ready to run. ``digest`` is of the graph itself, the tokenizer and the facts."""
 
     graph: bytes
     digest: str
@@ -54,9 +54,10 @@ class BuildRecord:
 def compiled(folder: Path, facts: ModelFacts, precision: Precision) -> Compiled:
     """The graph of the model in ``folder``, built if need be.
 
-    Raises ModelNotFound for missing files, and ModelMismatch for weights no graph is built for or whose int8 form is
-    further from float32 than ``LOWEST_COSINE``.
+    Raises ModelNotFound for missing files, and ModelMismatch for modules or weights no graph is built for and for an
+    int8 form further from float32 than ``LOWEST_COSINE``.
     """
+    check_modules(folder)
     weights = folder / "model.safetensors"
     tensors = read_tensors(weights)
     shape = EncoderShape.of(_config(folder))
@@ -67,7 +68,7 @@ def compiled(folder: Path, facts: ModelFacts, precision: Precision) -> Compiled:
     else:
         graph = _kept(folder, weights_sha256, settings) or _built(folder, tensors, shape, weights_sha256, settings)
     tokenizer = file_sha256(folder / "tokenizer.json")
-    identity = settings | {"weights": weights_sha256, "tokenizer": tokenizer, "facts": asdict(facts)}
+    identity = {"graph": sha256_hex(graph), "tokenizer": tokenizer, "facts": asdict(facts)}
     return Compiled(
         graph=graph,
         digest=sha256_hex(canonical_json(identity).encode()),

@@ -35,14 +35,15 @@ FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 20.0
 
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
-_PIECE = re.compile(r"\w{1,3}|[^\w\s]")  # common vocabularies make one token of three characters and more
+# Common vocabularies make one token of three Latin letters and more, but of every letter of Chinese or Thai.
+_PIECE = re.compile(r"[^\W\u0250-\U0010ffff]{1,3}|\S")
 
 
 class OpenAIEmbedder:
     """An ``Embedder`` over ``POST {base_url}/embeddings``.
 
     Token counts are the model's own where its ``tokenizer`` is given. Without, they are an estimate on the high side:
-    every three characters of a word, and every other character, count as a token.
+    every three Latin letters or digits of a word, and every other character, count as a token.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class OpenAIEmbedder:
     @cached_property
     def info(self) -> ModelInfo:
         """Raises EndpointFault when the dimension has to be asked for and the endpoint does not answer."""
-        dim = self._dim or len(self._reply(["dimension"])[0])
+        dim = self._dim or self._reply(["dimension"]).shape[1]
         identity = {"model": self._model, "dim": dim, "facts": asdict(self._facts)}
         digest = sha256_hex(canonical_json(identity).encode())
         return ModelInfo(name=self._model, digest=digest, dim=dim, max_tokens=self._facts.max_tokens)
@@ -128,31 +129,31 @@ class OpenAIEmbedder:
         return Embeddings(vectors)
 
     def _vectors(self, batch: list[str]) -> Float32:
-        rows = self._reply(batch)
-        if any(len(row) != self.info.dim for row in rows):
+        vectors = self._reply(batch)
+        if vectors.shape[1] != self.info.dim:
             raise EndpointFault(
                 f"{self._host} answered with vectors that are not of dimension {self.info.dim}",
                 hint="the model behind the endpoint is another one: check embedder.model",
             )
-        vectors = np.array(rows, dtype=np.float32)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not (np.isfinite(norms).all() and (norms > 0).all()):
             raise EndpointFault(f"{self._host} answered with vectors of no direction", hint="look at the server's log")
         return np.asarray(vectors / norms, dtype=np.float32)
 
-    def _reply(self, batch: list[str]) -> list[list[float]]:
-        """One row of numbers per text, in order."""
+    def _reply(self, batch: list[str]) -> Float32:
+        """One row of numbers per text, in order, all of the same length."""
         body = json.dumps({"model": self._model, "input": batch, "encoding_format": "float"}).encode()
         try:
             data = json.loads(self._posted(body))["data"]
             rows = [entry["embedding"] for entry in sorted(data, key=lambda entry: entry["index"])]
-            if len(rows) != len(batch) or not all(isinstance(row, list) for row in rows):
-                raise ValueError("another number of rows than texts")
-        except (ValueError, KeyError, TypeError) as error:
+            vectors = np.array(rows, dtype=np.float32)
+            if vectors.ndim != 2 or len(vectors) != len(batch):
+                raise ValueError("not one row of numbers per text")
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise EndpointFault(
                 f"{self._host} did not answer with embeddings", hint="is embedder.endpoint the address ending in /v1?"
-            ) from error
-        return rows
+            ) from None  # the reply may echo the input, and some of these errors quote it
+        return vectors
 
     def _posted(self, body: bytes) -> bytes:
         pause_s = FIRST_PAUSE_S

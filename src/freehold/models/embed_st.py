@@ -15,11 +15,15 @@ from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.types import Embeddings, ModelInfo
 from freehold.models.budget import check_lengths
 from freehold.models.facts import ModelFacts
-from freehold.models.manifest import file_sha256
+from freehold.models.manifest import PINS, file_sha256
 from freehold.models.tokens import ModelTokenizer
 
 if TYPE_CHECKING:
     from freehold.core.types import Float32
+
+
+_WEIGHTS = ".safetensors"
+_DECIDING = frozenset({_WEIGHTS, ".json", ".txt"})
 
 
 class SentenceTransformersEmbedder:
@@ -41,6 +45,7 @@ class SentenceTransformersEmbedder:
         batch_size: int = 16,
     ) -> None:
         """Raises SettingsError without sentence-transformers, ModelNotFound or ModelMismatch for the model."""
+        hashes = _hashes(Path(model))
         self._model = _loaded(model, remote=remote, device=device)
         if threads is not None:
             import torch
@@ -50,23 +55,16 @@ class SentenceTransformersEmbedder:
         self._facts = facts
         self._batch_size = batch_size
         limit = min(int(self._model.max_seq_length or facts.max_tokens), facts.max_tokens)
-        self._info = ModelInfo(name=name, digest=self._digest(model), dim=self._width(), max_tokens=limit)
+        identity = {"files": hashes or _commit(self._model[0].auto_model.config, model), "facts": asdict(facts)}
+        digest = sha256_hex(canonical_json(identity).encode())
+        self._info = ModelInfo(name=name, digest=digest, dim=self._width(), max_tokens=limit)
 
     def _width(self) -> int:
         return int(self._vectors(["a"], tokens=False)[0].shape[1])
 
-    def _digest(self, model: str) -> str:
-        """sha256 over the hashes of the weights and the facts."""
-        folder = Path(model)
-        if folder.is_dir():
-            weights = {str(path.relative_to(folder)): file_sha256(path) for path in folder.rglob("*.safetensors")}
-        else:  # a model id: the hub's commit pins the weights
-            weights = {model: str(self._model[0].auto_model.config._commit_hash)}
-        return sha256_hex(canonical_json({"weights": weights, "facts": asdict(self._facts)}).encode())
-
     @property
     def info(self) -> ModelInfo:
-        """Name, digest of the weights, dimension and limit."""
+        """Name, digest of weights, configuration and facts, dimension and limit."""
         return self._info
 
     @property
@@ -126,16 +124,44 @@ class SentenceTransformersEmbedder:
         return _unit(np.stack([_array(entry["sentence_embedding"]) for entry in encoded])), [_unit(h) for h in hidden]
 
 
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 by path of everything in a model folder that decides its vectors; nothing for a model id."""
+    if not folder.is_dir():
+        return {}
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix in _DECIDING}
+    if not any(path.endswith(_WEIGHTS) for path in paths):
+        raise ModelMismatch(
+            f"{folder} holds no safetensors weights",
+            hint="pickles (.bin, .pt, .pkl) can run code when loaded and are refused: convert them elsewhere",
+        )
+    derived = {path for path in paths if path == PINS or path.startswith("onnx/")}
+    return {path: file_sha256(paths[path]) for path in paths.keys() - derived}
+
+
+def _commit(config: Any, model: str) -> dict[str, str]:
+    """The hub's commit, which pins the files of a model id."""
+    commit = getattr(config, "_commit_hash", None)
+    if commit is None:
+        raise ModelMismatch(f"nothing says which revision of {model!r} this is", hint="give a local folder")
+    return {model: str(commit)}
+
+
 def _loaded(model: str, *, remote: bool, device: str | None) -> Any:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise SettingsError("sentence-transformers is not installed", hint="pip install 'freehold[train]'") from error
     try:
-        return SentenceTransformer(model, device=device, local_files_only=not remote, trust_remote_code=False)
+        return SentenceTransformer(
+            model,
+            device=device,
+            local_files_only=not remote,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        )
     except OSError as error:
         hint = "give a local folder, or declare the model remote so that it may be downloaded"
-        raise ModelNotFound(f"no model {model!r} on this machine", hint=hint) from error
+        raise ModelNotFound(f"no model {model!r} with safetensors weights on this machine", hint=hint) from error
     except (ValueError, ImportError, KeyError) as error:
         hint = "the model may need code of its own, which is never run"
         raise ModelMismatch(f"sentence-transformers cannot load {model!r}", hint=hint) from error

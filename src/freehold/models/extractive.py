@@ -51,7 +51,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for an answer; ``ranked``: (score, sentence), best first."""
+    """What speaks for an answer; ``ranked``: (score, sentence) of those alike enough to be quoted, best first."""
 
     ranked: tuple[tuple[float, Sentence], ...]
     coverage: float
@@ -129,7 +129,11 @@ class Extractive:
         # Stable sorts: among equals the better passage's earlier sentence comes first.
         shortlist = sorted(sentences, key=lambda s: -coverage[s])[:SHORTLIST]
         alike = self._likeness(question, [(passages[s.passage], s) for s in shortlist])
-        scored = [(coverage[s] + LIKENESS_WEIGHT * like, s) for s, like in zip(shortlist, alike, strict=True)]
+        # What decides whether to answer is what is quoted: a sentence below the mark never stands in for one above.
+        bar = min(MIN_LIKENESS, max(alike))
+        scored = [
+            (coverage[s] + LIKENESS_WEIGHT * like, s) for s, like in zip(shortlist, alike, strict=True) if like >= bar
+        ]
         ranked = sorted(scored, key=lambda pair: -pair[0])
         best = ranked[0][1].passage
         around = headings[best].union(*(s.terms for s in everything if s.passage == best))

@@ -17,6 +17,7 @@ from freehold.core.errors import ModelMismatch
 
 Pooling = Literal["mean", "cls", "last"]
 
+_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 _WEB_SEARCH = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: "
 _BGE_QUERY = "Represent this sentence for searching relevant passages: "
 
@@ -78,6 +79,16 @@ def _from_folder(folder: Path, facts: ModelFacts) -> ModelFacts:
         document_prefix=documents,
         max_tokens=int(limit) if limit else facts.max_tokens,
     )
+
+
+def check_modules(folder: Path) -> None:
+    """Raises ModelMismatch when the folder states a module besides encoder, pooling and normalization."""
+    for module in _json(folder / "modules.json", []):
+        kind = str(module.get("type", "")).rpartition(".")[2]
+        if kind not in _MODULES:
+            raise ModelMismatch(
+                f"no graph is built for module {kind!r} of {folder}", hint='set embedder.kind = "sentence-transformers"'
+            )
 
 
 def _pooling_folder(folder: Path) -> str:

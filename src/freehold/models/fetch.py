@@ -20,8 +20,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from html import unescape
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ Progress = Callable[[str, int], None]
 _POLL_S = 0.2
 _PYPI = "https://pypi.org/simple"
 _SIMPLE = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
-_NETWORK = (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError)
+_NETWORK = (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError, HTTPException)
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def fetch_wheel(wheel: Wheel, folder: Path, progress: Progress) -> Path:
@@ -119,45 +122,60 @@ def _linked(page: str, wheel: Wheel) -> str | None:
 def download(url: str, target: Path, *, name: str, progress: Progress, headers: Mapping[str, str] | None = None) -> str:
     """Stream ``url`` into ``target`` and return the sha256 of what came. Raises EndpointFault."""
     digest, received = hashlib.sha256(), 0
-    try:
-        with open_url(url, headers=headers) as response, target.open("wb") as file:
-            while block := response.read(1 << 20):
-                file.write(block)
-                digest.update(block)
-                received += len(block)
-                progress(name, received)
-            expected = response.headers.get("Content-Length")
-    except _NETWORK as error:
-        raise EndpointFault(f"downloading {name} broke off", hint="run the same command again") from error
+    with open_url(url, headers=headers) as response, target.open("wb") as file:
+        while block := response.read(1 << 20):
+            file.write(block)
+            digest.update(block)
+            received += len(block)
+            progress(name, received)
+        expected = response.headers.get("Content-Length")
     if expected is not None and received != int(expected):
         raise EndpointFault(f"downloading {name} broke off", hint="run the same command again")
     return digest.hexdigest()
 
 
-def open_url(url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = 60.0) -> Any:
+@contextmanager
+def open_url(url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = 60.0) -> Iterator[Any]:
     """An open response. Headers, credentials among them, are not sent on to where the server redirects.
 
-    Raises EndpointFault when it cannot be reached or answers with an error.
+    Raises EndpointFault when it cannot be reached, answers with an error, leads away from https or breaks off.
     """
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""
     plain = parts._replace(netloc=host if parts.port is None else f"{host}:{parts.port}")
-    if parts.scheme != "https" and host not in {"localhost", "127.0.0.1", "::1"}:
-        raise EndpointFault(f"{plain.geturl()} is not https", hint="give an https address")
+    _check_scheme(plain)
     request = urllib.request.Request(plain.geturl())  # noqa: S310  # the scheme is checked above
     if parts.username:
         secret = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
         request.add_unredirected_header("Authorization", "Basic " + base64.b64encode(secret.encode()).decode())
     for key, value in (headers or {}).items():
         request.add_unredirected_header(key, value)
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_certificates()), _CheckedRedirect())
     try:
-        return urllib.request.urlopen(request, timeout=timeout_s, context=_certificates())  # noqa: S310
+        with opener.open(request, timeout=timeout_s) as response:
+            yield response
     except urllib.error.HTTPError as error:
         raise EndpointFault(
             f"{plain.geturl()} answered {error.code}", hint="look at the name and the address"
         ) from error
     except _NETWORK as error:
-        raise EndpointFault(f"{host} cannot be reached", hint="look at the network, proxy and certificates") from error
+        raise EndpointFault(
+            f"{host} cannot be reached or broke off",
+            hint="look at the network, proxy and certificates, then run the same command again",
+        ) from error
+
+
+class _CheckedRedirect(urllib.request.HTTPRedirectHandler):
+    """What holds for an address holds for where it leads."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        _check_scheme(urllib.parse.urlsplit(newurl))
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_scheme(address: urllib.parse.SplitResult) -> None:
+    if address.scheme != "https" and address.hostname not in _LOCAL:
+        raise EndpointFault(f"{address.scheme}://{address.hostname} is not https", hint="give an https address")
 
 
 def _certificates() -> ssl.SSLContext:

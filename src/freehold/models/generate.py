@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from freehold.core.errors import SettingsError
+from freehold.core.errors import EndpointFault, SettingsError
 from freehold.core.ports import Embedder, Generator
 from freehold.core.types import Passage
 from freehold.models.manifest import locate
@@ -25,6 +26,7 @@ _INSTRUCTION = f"""You answer questions from numbered passages of the reader's o
 - If the passages do not answer the question, write {NOT_FOUND} and nothing else."""
 
 _THINKING = ("<think>", "</think>")
+_FENCE = re.compile(r"<(?=/?passage)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Language:
 def passage_block(number: int, passage: Passage) -> str:
     """One passage as the model sees it: fenced, numbered, with title and headings."""
     place = " > ".join(part for part in (passage.title, *passage.heading_path) if part)
-    return f'<passage number="{number}" from="{_data(place)}">\n{_data(passage.text)}\n</passage>\n'
+    origin = _data(place).replace('"', "&quot;")
+    return f'<passage number="{number}" from="{origin}">\n{_data(passage.text)}\n</passage>\n'
 
 
 def messages(question: str, passages: Sequence[Passage]) -> list[dict[str, str]]:
@@ -56,16 +59,31 @@ def messages(question: str, passages: Sequence[Passage]) -> list[dict[str, str]]
 
 
 def spoken(pieces: Iterable[str]) -> Iterator[str]:
-    """Pass an answer's pieces on without a leading ``<think>`` block; nothing at all if it says NOT_FOUND."""
+    """Pass an answer's pieces on without a leading ``<think>`` block; nothing at all if it says NOT_FOUND.
+
+    Raises EndpointFault where the thinking never ends: that is no word about the passages.
+    """
     held = ""
     stream = iter(pieces)
     for piece in stream:
         held += piece
         words = _after_thinking(held)
-        if words is not None and not _may_be_silence(words):
+        if words is not None and _silent(words):
+            # Some models explain themselves after it.
+            return
+        if words is not None and not NOT_FOUND.startswith(_bare(words)):
             yield words
             yield from stream
             return
+    words = _after_thinking(held)
+    if words is None and _THINKING[0] in held:
+        raise EndpointFault(
+            "the model was still thinking when its answer ended",
+            hint="raise generator.answer_tokens, or serve the model with thinking off",
+        )
+    rest = held.strip() if words is None else words
+    if rest:
+        yield rest
 
 
 def _after_thinking(text: str) -> str | None:
@@ -78,15 +96,18 @@ def _after_thinking(text: str) -> str | None:
     return rest.lstrip() if closed else None
 
 
-def _may_be_silence(words: str) -> bool:
-    """Whether ``words``, possibly cut short, still begin with NOT_FOUND: some models explain themselves after it."""
-    bare = words.lstrip(" \n\"'`*[(")
-    return bare.startswith(NOT_FOUND) or NOT_FOUND.startswith(bare)
+def _silent(words: str) -> bool:
+    return _bare(words).startswith(NOT_FOUND)
+
+
+def _bare(words: str) -> str:
+    """``words`` without the marks that some models put around NOT_FOUND."""
+    return words.lstrip(" \n\"'`*[(")
 
 
 def _data(text: str) -> str:
     """``text`` unable to close its own fence."""
-    return text.replace("<passage", "‹passage").replace("</passage", "‹/passage")
+    return _FENCE.sub("‹", text)
 
 
 def open_generator(

@@ -28,12 +28,28 @@ BYTES_PER_TOKEN = 2
 
 _CONTEXT = re.compile(rb"context[ _](?:length|size|window)|exceed_context|max_model_len", re.IGNORECASE)
 _TRANSIENT = {429, 500, 502, 503, 504}
+_UNSERVED = {404, 405, 422, 501}
+"""No such path, or one that reads another body: asking again is of no use."""
+
+_WHOLE = {"stop", "eos_token", "stop_sequence"}
+"""Reasons to finish that mean the model was done; the last two are TGI's."""
+
+_SENTENCE_END = re.compile(r"(?:(?<=\w{4}|\W\d{3})\.|[!?…])[\"'”’»)\]*]*(?=\s)|\n")
+"""Sure ends only: "Art." and "3." go on, and what is held back is merely shown later."""
 
 
 class _Transient(EndpointFault):
     """A failure that may pass: worth another try as long as nothing has been said yet."""
 
     pause_s: float | None = None
+
+
+class _Unserved(EndpointFault):
+    """A path that this server does not have."""
+
+
+class _CutShort(EndpointFault):
+    """The server stopped the model before it was done."""
 
 
 class OpenAIGenerator:
@@ -52,11 +68,14 @@ class OpenAIGenerator:
         context_tokens: int | None = None,
         answer_tokens: int = ANSWER_TOKENS,
     ) -> None:
+        # The address is not quoted: it may hold a key.
         url = urlsplit(base_url)
         if url.scheme not in {"http", "https"} or not url.hostname:
             raise SettingsError(
-                f"not an http(s) address: {base_url!r}", hint="set base_url to the server's address ending in /v1"
+                "base_url is not an http(s) address", hint="set base_url to the server's address ending in /v1"
             )
+        if "@" in url.netloc:
+            raise SettingsError("base_url holds a user name or a key", hint="take it out and give the key as api_key")
         if not model:
             raise SettingsError("no model named for the endpoint", hint="set model to a name the server lists")
         self._url = url
@@ -87,14 +106,34 @@ class OpenAIGenerator:
             try:
                 reply = self._json("POST", self._root + "/tokenize", body)
                 return int(reply["count"]) if "count" in reply else len(reply["tokens"])
-            except (EndpointFault, KeyError, TypeError, ValueError):
+            except _Unserved:
                 self._can_count = False
+            except (EndpointFault, KeyError, TypeError, ValueError):
+                pass
         return -(-len(text.encode("utf-8")) // BYTES_PER_TOKEN)
 
     def generate(self, question: str, passages: Sequence[Passage], *, timeout_s: float) -> Iterator[str]:
-        """See ``Generator.generate``. ``usage`` is set when the stream has ended."""
+        """See ``Generator.generate``: whole sentences; where the server stops the model in one, that one is left out.
+
+        ``usage`` is set when the stream has ended.
+        """
         self.usage = {}
-        yield from spoken(self._pieces(messages(question, passages), time.monotonic() + timeout_s))
+        held = ""
+        said = False
+        try:
+            for piece in spoken(self._pieces(messages(question, passages), time.monotonic() + timeout_s)):
+                held += piece
+                end = max((match.end() for match in _SENTENCE_END.finditer(held)), default=0)
+                if held[:end].strip():
+                    said = True
+                    yield held[:end]
+                    held = held[end:]
+        except _CutShort:
+            if not said:
+                raise
+        else:
+            if held:
+                yield held
 
     def _pieces(self, chat: list[dict[str, str]], deadline: float) -> Iterator[str]:
         started = False
@@ -123,18 +162,22 @@ class OpenAIGenerator:
         }
         exchange = _Exchange(self, "POST", self._url.path.rstrip("/") + "/chat/completions", body, deadline)
         with exchange as events:
-            finished = False
+            reason = None
             for event in events.events():
                 self._note_usage(event)
                 for choice in event.get("choices") or ():
-                    finished = finished or choice.get("finish_reason") is not None
+                    reason = choice.get("finish_reason") or reason
                     piece = (choice.get("delta") or {}).get("content")
                     if piece:
                         yield piece
-            if not finished:
-                raise _Transient(
-                    f"the stream from {self.address} was cut before its end", hint="look at the server's log"
-                )
+        if reason is None:
+            raise _Transient(f"the stream from {self.address} was cut before its end", hint="look at the server's log")
+        if reason not in _WHOLE:
+            raise _CutShort(
+                f"{self._model} was stopped before it had said a whole sentence",
+                hint="raise generator.answer_tokens"
+                + ("" if reason == "length" else ", or look at the server's content filter"),
+            )
 
     def _note_usage(self, event: Mapping[str, Any]) -> None:
         usage = event.get("usage")
@@ -144,7 +187,7 @@ class OpenAIGenerator:
     @property
     def address(self) -> str:
         """Host and port, for messages."""
-        return self._url.netloc.rpartition("@")[2]
+        return self._url.netloc
 
     @property
     def _root(self) -> str:
@@ -199,7 +242,7 @@ class OpenAIGenerator:
             return EndpointFault(f"{self.address} refused the key ({status})", hint="check api_key in freehold.toml")
         if status == 404:
             names = ", ".join(self.served()) or "none that could be listed"
-            return EndpointFault(
+            return _Unserved(
                 f"{self.address} does not serve {self._model} (404)",
                 hint=f"models it lists: {names}; base_url ends in /v1",
             )
@@ -208,7 +251,8 @@ class OpenAIGenerator:
                 f"the prompt is longer than the context of {self._model} at {self.address} ({status})",
                 hint="set context_tokens to the size the server really has",
             )
-        return EndpointFault(f"{self.address} answered {status}", hint="look at the server's log for the reason")
+        kind = _Unserved if status in _UNSERVED else EndpointFault
+        return kind(f"{self.address} answered {status}", hint="look at the server's log for the reason")
 
 
 class _Exchange:

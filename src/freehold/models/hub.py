@@ -77,7 +77,8 @@ def _listing(model: HubName) -> Sequence[Mapping[str, Any]]:
 
 def _wanted(entries: Sequence[Mapping[str, Any]], model: HubName) -> list[Mapping[str, Any]]:
     weights = _WEIGHTS if any(entry["path"].endswith(_WEIGHTS) for entry in entries) else ".onnx"
-    wanted = [entry for entry in entries if PurePosixPath(entry["path"]).suffix in _PLAIN | {weights}]
+    plain = [entry for entry in entries if entry["path"] != PINS]  # that place is ours
+    wanted = [entry for entry in plain if PurePosixPath(entry["path"]).suffix in _PLAIN | {weights}]
     if not any(entry["path"].endswith(weights) for entry in wanted):
         raise ModelMismatch(
             f"{model.name} has neither safetensors nor ONNX weights",

@@ -139,15 +139,14 @@ def folder_of(model: str, root: Path | None = None) -> Path:
 def locate(model: str) -> Path:
     """The folder of a model that is here, every pinned file of it verified.
 
-    Raises ModelNotFound when it is not here, and ModelMismatch when a file is not the one pinned.
+    Raises ModelNotFound when it is not here, and ModelMismatch when a file is not the one pinned, or came from a hub
+    and is not pinned any more.
     """
     folder = folder_of(model)
     if not folder.is_dir():
         raise ModelNotFound(f"model {model!r} is not on this machine", hint=_hint(model), refs=(str(folder),))
     if wrong := wrong_files(folder, pinned_files(model, folder)):
-        raise ModelMismatch(
-            f"model {model!r} is damaged: {', '.join(wrong)}", hint=f"freehold models pull {model}", refs=(str(folder),)
-        )
+        raise ModelMismatch(f"model {model!r} is damaged: {', '.join(wrong)}", hint=_hint(model), refs=(str(folder),))
     return folder
 
 
@@ -158,13 +157,21 @@ def _hint(model: str) -> str:
 
 
 def pinned_files(model: str, folder: Path) -> tuple[ModelFile, ...]:
-    """What pins the files of ``model``: the manifest, or the list made when it was pulled from a hub; else nothing."""
+    """What pins the files of ``model``: the manifest, or the list made when it was pulled from a hub; else nothing.
+
+    Raises ModelMismatch for a model from a hub whose list is missing, empty or unreadable.
+    """
     if model in cards():
         return cards()[model].files
-    pins = folder / PINS
-    if not model.startswith(HUB_PREFIX) or not pins.is_file():
+    if not model.startswith(HUB_PREFIX):
         return ()
-    return _files(json.loads(pins.read_text(encoding="utf-8")))
+    try:
+        pins = _files(json.loads((folder / PINS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        pins = ()
+    if not pins:
+        raise ModelMismatch(f"nothing pins the files of {model!r}", hint=_hint(model), refs=(str(folder),))
+    return pins
 
 
 def wrong_files(folder: Path, files: tuple[ModelFile, ...]) -> tuple[str, ...]:

@@ -92,12 +92,19 @@ def pull(name: str, *, to: Path | None = None, progress: Progress | None = None)
     folder = folder_of(name, root)
     try:
         with _alone(root, folder.name) as staging:
-            if not folder.is_dir() or wrong_files(folder, pinned_files(name, folder)):
+            if not _is_whole(name, folder):
                 _replace(folder, _made(name, staging, progress or _silent))
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise StorageFault(f"cannot write to {root}", hint=error.strerror or str(error)) from error
     return folder
+
+
+def _is_whole(name: str, folder: Path) -> bool:
+    try:
+        return folder.is_dir() and not wrong_files(folder, pinned_files(name, folder))
+    except ModelMismatch:
+        return False
 
 
 def _silent(name: str, received_bytes: int) -> None:

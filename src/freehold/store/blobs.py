@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
-from freehold.store.files import shred, write_durably
+from freehold.store.files import shred, storage_fault, sync_directory, write_durably
 from freehold.store.vault import seal, unseal
 
 
@@ -20,7 +20,11 @@ class Blobs:
     def put(self, document_id: str, data: bytes, *, key: bytes) -> None:
         """Seal and keep the bytes; durable on return. Raises StorageFault."""
         path = self.path(document_id)
-        path.parent.mkdir(exist_ok=True)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            sync_directory(self._root)
+        except OSError as e:
+            raise storage_fault(e, path) from None
         write_durably(path, seal(key, data, document_id=document_id), mode=0o600)
 
     def get(self, document_id: str, *, key: bytes) -> bytes:

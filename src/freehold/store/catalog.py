@@ -154,25 +154,28 @@ class Catalog:
         rows = self._rows_in(_VIEW, _chunks.c.id, chunk_ids)
         return {row.id: _view(row) for row in rows}
 
-    def codes(self, chunk_ids: Collection[str]) -> Mapping[str, TokenCodes]:
+    def codes(self, chunk_ids: Collection[str]) -> Mapping[str, TokenCodes | None]:
         v = _vectors.c
         rows = self._rows_in(sa.select(v.chunk_id, v.codes, v.code_count), v.chunk_id, chunk_ids)
-        return {row.chunk_id: TokenCodes(row.codes, row.code_count) for row in rows if row.codes is not None}
+        return {row.chunk_id: _codes(row.codes, row.code_count) for row in rows}
 
     def text(self, document_id: str) -> str:
         rows = self._rows(sa.select(_texts.c.text).where(_texts.c.document_id == document_id))
         if not rows:
-            raise StorageFault("no such document", hint="it was deleted or erased", refs=(document_id,))
+            raise _no_document(document_id)
         return str(rows[0].text)
 
     def document(self, document_id: str) -> Document:
-        text = self.text(document_id)
-        row = self._rows(sa.select(_documents).where(_documents.c.id == document_id))[0]
+        whole = sa.select(_documents, _texts.c.text).join(_texts, _texts.c.document_id == _documents.c.id)
+        rows = self._rows(whole.where(_documents.c.id == document_id))
+        if not rows:
+            raise _no_document(document_id)
+        row = rows[0]
         return Document(
             id=row.id,
             source=row.source,
             title=row.title,
-            text=text,
+            text=row.text,
             language=row.language,
             media_type=row.media_type,
             pages=tuple(Page(*p) for p in row.pages),
@@ -197,7 +200,7 @@ class Catalog:
         )
         for batch in _batches(chunk_ids):
             for row in self._rows(query.where(_chunks.c.id.in_(batch))):
-                fields = {**row.metadata, "language": row.language, "media_type": row.media_type}
+                fields = {"language": row.language, "media_type": row.media_type, **row.metadata}
                 yield Indexable(_view(row), _dense(row.dense), fields)
 
     def stats(self) -> Stats:
@@ -235,6 +238,10 @@ _VIEW = sa.select(
     _documents.c.title,
     _documents.c.language,
 ).select_from(_chunks.join(_documents).join(_texts, _texts.c.document_id == _documents.c.id))
+
+
+def _no_document(document_id: str) -> StorageFault:
+    return StorageFault("no such document", hint="it was deleted or erased", refs=(document_id,))
 
 
 def _view(row: Any) -> ChunkView:

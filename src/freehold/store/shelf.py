@@ -2,7 +2,7 @@
 
 The order of a commit is what makes a crash harmless: keys, then sealed originals, then the catalog's transaction, then
 what was removed loses its key and its bytes. A crash before the transaction leaves keys and files that no row speaks
-of, a crash after it leaves those of removed documents; ``sweep`` clears both, and runs whenever a writer opens.
+of, a crash after it leaves those of removed documents; ``sweep`` clears both, and runs before every ingest.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from freehold.core.errors import StorageFault
 from freehold.core.faults import step
 from freehold.core.shelf import Changes
 from freehold.store.blobs import Blobs
@@ -21,6 +22,9 @@ class HouseShelf(Catalog):
     """The catalog, with originals sealed in blobs under keys of the vault."""
 
     def __init__(self, root: Path) -> None:
+        if (root / "vault.sqlite").exists() and not (root / "catalog.sqlite").exists():
+            # A catalog made anew would know no document, and the next sweep would destroy every key.
+            raise StorageFault("catalog.sqlite is missing", hint="restore it from a backup", refs=(str(root),))
         super().__init__(root / "catalog.sqlite")
         self._vault = Vault(root)
         self._blobs = Blobs(root / "blobs")
@@ -43,8 +47,10 @@ class HouseShelf(Catalog):
     def sweep(self) -> None:
         """Remove keys and originals without a document: the leavings of a crash."""
         sealed = self.sealed_ids()
-        self._vault.destroy(self._vault.ids() - sealed)
-        self._blobs.sweep(sealed)
+        try:
+            self._vault.destroy(self._vault.ids() - sealed)
+        finally:  # on a full disk the database cannot be written, and removing files is what makes room
+            self._blobs.sweep(sealed)
 
     def close(self) -> None:
         self._vault.close()

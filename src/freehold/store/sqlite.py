@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from freehold.core.errors import StorageFault
 
 def connect(path: Path, metadata: sa.MetaData) -> sa.Engine:
     """An engine on the file, with its tables made. Raises StorageFault for a file that is no database of ours."""
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    # The path is no URL: a "?" in it would begin a query. Values stay out of the driver's messages.
+    url = sa.URL.create("sqlite", database=str(path))
+    engine = sa.create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
     sa.event.listen(engine, "connect", _prepare)
     sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
     with guarded(path):
@@ -40,11 +43,12 @@ def truncate_log(engine: sa.Engine) -> bool:
 
     False when a reader still holds an older snapshot: the log is emptied by the next call that finds none.
     """
-    connection = engine.raw_connection()
-    try:
-        busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    finally:
-        connection.close()
+    with guarded(Path(engine.url.database or "")):
+        connection = engine.raw_connection()
+        try:
+            busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
     return bool(busy == 0)
 
 
@@ -53,8 +57,8 @@ def guarded(path: Path) -> Iterator[None]:
     """Turn the database's errors into ours: the message names the file, never a statement or its values."""
     try:
         yield
-    except sa.exc.DBAPIError as e:
-        reason = str(e.orig)
+    except (sa.exc.DBAPIError, sqlite3.Error) as e:
+        reason = str(e.orig if isinstance(e, sa.exc.DBAPIError) else e)
         if "full" in reason:
             hint = "free space on the disk and run the command again; nothing acknowledged is lost"
         elif "locked" in reason:

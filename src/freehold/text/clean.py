@@ -87,7 +87,7 @@ def clean(parsed: ParsedText) -> tuple[ParsedText, CleaningReport]:
     Pages still tile the text, headings still point at their wording; headings left without wording are dropped.
     """
     title = " ".join(_polished(parsed.title).split())
-    metadata = {key: _polished(value) for key, value in parsed.metadata.items()}
+    metadata = {_polished(key): _polished(value) for key, value in parsed.metadata.items()}
     parsed = replace(parsed, title=title, metadata=metadata)
     report = CleaningReport()
     while True:  # one step may make way for another; texts only get plainer, so this ends, mostly after two rounds

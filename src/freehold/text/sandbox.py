@@ -160,7 +160,7 @@ class _Worker:
             return Rejected("timeout", f"Reading the file takes more than {self._wall_s:g} seconds.")
         except (_Ended, OSError):
             return self._why_it_ended()
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             return Rejected("crashed", "The process that read the file gave no proper answer.")
 
     def kill(self) -> None:

@@ -16,11 +16,12 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 from freehold.core.types import Heading, Page, ParsedText
 from freehold.text.clean import CleaningReport
-from freehold.text.parse.outcome import ParseLimits, Rejected
+from freehold.text.duplicates import SIGNATURE_BYTES
+from freehold.text.parse.outcome import ParseLimits, Reason, Rejected
 from freehold.text.parse.parser import parse
 from freehold.text.prepare import ParsedDoc, prepare
 
@@ -39,26 +40,61 @@ def encode(outcome: ParsedDoc | Rejected) -> bytes:
 
 
 def decode(data: bytes) -> ParsedDoc | Rejected:
-    """What ``encode`` wrote. Raises ValueError, KeyError or TypeError for anything else."""
-    value: dict[str, Any] = json.loads(data)
-    if "reason" in value:
-        return Rejected(**value)
+    """What ``encode`` wrote. Raises ValueError for anything else."""
+    try:
+        value: dict[str, Any] = json.loads(data)
+        return _rejected(value) if "reason" in value else _doc(value)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("not an outcome") from error
+
+
+def _rejected(value: Mapping[str, Any]) -> Rejected:
+    if value["reason"] not in get_args(Reason):
+        raise ValueError("no such reason")
+    return Rejected(value["reason"], _text(value["message"]))
+
+
+def _doc(value: Mapping[str, Any]) -> ParsedDoc:
     parsed = value["parsed"]
-    return ParsedDoc(
+    text = _text(parsed["text"])
+    doc = ParsedDoc(
         parsed=ParsedText(
-            text=str(parsed["text"]),
-            title=str(parsed["title"]),
-            media_type=str(parsed["media_type"]),
-            pages=tuple(Page(**page) for page in parsed["pages"]),
-            headings=tuple(Heading(**heading) for heading in parsed["headings"]),
-            metadata={str(key): str(text) for key, text in parsed["metadata"].items()},
+            text=text,
+            title=_text(parsed["title"]),
+            media_type=_text(parsed["media_type"]),
+            pages=tuple(Page(_count(page["number"]), *_span(page, text)) for page in parsed["pages"]),
+            headings=tuple(Heading(_count(heading["level"]), *_span(heading, text)) for heading in parsed["headings"]),
+            metadata={_text(key): _text(content) for key, content in parsed["metadata"].items()},
         ),
-        language=str(value["language"]),
-        sha256=str(value["sha256"]),
-        size_bytes=int(value["size_bytes"]),
+        language=_text(value["language"]),
+        sha256=_text(value["sha256"]),
+        size_bytes=_count(value["size_bytes"]),
         signature=bytes.fromhex(value["signature"]),
-        cleaning=CleaningReport(**value["cleaning"]),
+        cleaning=CleaningReport(**{name: _count(count) for name, count in value["cleaning"].items()}),
     )
+    if len(doc.signature) != SIGNATURE_BYTES:
+        raise ValueError("a signature of another length")
+    return doc
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    value.encode()  # raises for halves of characters, which no file can hold
+    return value
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError("not a count")
+    return value
+
+
+def _span(value: Mapping[str, Any], text: str) -> tuple[int, int]:
+    start, end = _count(value["start"]), _count(value["end"])
+    if not start <= end <= len(text):
+        raise ValueError("not a span of the text")
+    return start, end
 
 
 def read_file(path: str, limits: ParseLimits) -> ParsedDoc | Rejected:

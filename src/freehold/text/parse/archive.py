@@ -89,7 +89,7 @@ def _check_size(members: Sequence[zipfile.ZipInfo], packed_bytes: int, limits: P
         or (unpacked_bytes > _SMALL_BYTES and ratio > limits.max_archive_ratio)
     ):
         raise Unreadable(
-            "archive_bomb", "The archive would unpack to far more than a document holds. It was not opened."[0:]
+            "archive_bomb", "The archive would unpack to far more than a document holds. It was not opened."
         )
 
 

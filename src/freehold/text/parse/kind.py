@@ -22,12 +22,6 @@ _BY_EXTENSION: dict[str, Kind] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".md": "md", ".markdown": "md", ".rst": "rst",
 }  # fmt: skip
 
-_BY_MIMETYPE: dict[bytes, Kind] = {
-    b"application/vnd.oasis.opendocument.text": "odt",
-    b"application/epub+zip": "epub",
-}
-_BY_FOLDER: dict[str, Kind] = {"word/": "docx", "xl/": "xlsx", "ppt/": "pptx"}
-
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with theirs
@@ -92,22 +86,35 @@ def kind_of_text(text: str, name: str) -> Kind:
 def decode(data: bytes) -> str:
     """Bytes to text: byte order mark, else UTF-32 or UTF-16 by their zero bytes, else UTF-8, else Windows-1252.
 
+    UTF-8 stays UTF-8 with a few invalid bytes in it, which become U+FFFD.
+
     Raises Unreadable (unknown_format) for what is no text in any of them.
     """
     encoding = next((name for mark, name in _BOMS if data.startswith(mark)), None) or _encoding_by_zeros(data)
-    for candidate in (encoding,) if encoding else ("utf-8", "cp1252", "latin-1"):
-        try:
-            text = data.decode(candidate)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise Unreadable("malformed", f"The text is not valid {(encoding or 'text').upper()}. Save it as UTF-8.")
+    text = _decoded(data, encoding or "utf-8")
+    if text is None and encoding:
+        raise Unreadable("malformed", f"The text is not valid {encoding.upper()}. Save it as UTF-8.")
+    text = text or _damaged_utf8(data) or _decoded(data, "cp1252") or data.decode("latin-1")
     head = text[:_HEAD_CHARS]
     strange = sum(1 for c in head if c < " " and c not in "\t\n\v\f\r\x1b")
     if strange > len(head) * 0.02:
         raise Unreadable("unknown_format", f"This is neither a text nor a document of a known kind. {_SAVE_AS}")
     return text
+
+
+def _decoded(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _damaged_utf8(data: bytes) -> str | None:
+    """UTF-8 where invalid bytes are few beside valid sequences of several bytes, which other encodings hardly hold."""
+    text = data.decode(errors="replace")
+    invalid = text.count("\ufffd")
+    several = len(text) - len(text.encode("ascii", errors="ignore")) - invalid
+    return text if invalid * 4 <= several else None
 
 
 def _encoding_by_zeros(data: bytes) -> str | None:

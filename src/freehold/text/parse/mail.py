@@ -7,6 +7,7 @@ import email.policy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from email.message import Message
+from html import escape
 
 from freehold.core.types import ParsedText
 from freehold.text.parse.builder import TextBuilder
@@ -34,8 +35,9 @@ def read(data: bytes, limits: ParseLimits) -> ParsedText:
         raise Unreadable("encrypted", "The message is encrypted. Export it decrypted.")
     headers = {name: _header(message, name) for name in ("Subject", *_SHOWN)}
     body = message.get_body(preferencelist=("plain", "html"))
-    text = _content(body) if body is not None else ""
-    html = body is not None and body.get_content_type() == "text/html"
+    parts = _body_parts(message, body)
+    html = any(map(_is_html, parts))
+    text = "\n\n".join(_as_html(part) if html else _content(part).strip("\r\n") for part in parts)
     return write_message(headers, text, _attachments(message, body), limits, media_type=MEDIA_TYPE, html=html)
 
 
@@ -94,6 +96,29 @@ def _header(message: Message, name: str) -> str:
         return " ".join(str(message.get(name, "")).split())
     except (ValueError, IndexError, AttributeError, TypeError, LookupError):
         return ""  # the standard library fails on some malformed headers; the message is worth reading without them
+
+
+def _body_parts(message: Message, body: Message | None) -> list[Message]:
+    """The body and the texts beside it, in order: some mail programs go on with a new part after every attachment."""
+    mixed = [part for part in message.walk() if part.get_content_type() == "multipart/mixed"]
+    around = [whole for whole in mixed if any(part is body for part in whole.walk())]
+    beside = [part for whole in around for part in whole.get_payload() if _is_inline_text(part)]
+    return [part for part in message.walk() if part is body or part in beside]
+
+
+def _is_inline_text(part: object) -> bool:
+    if not isinstance(part, Message):
+        return False
+    kind, disposition = part.get_content_type(), part.get_content_disposition()
+    return kind in ("text/plain", "text/html") and disposition != "attachment" and not part.get_filename()
+
+
+def _is_html(part: Message) -> bool:
+    return part.get_content_type() == "text/html"
+
+
+def _as_html(part: Message) -> str:
+    return _content(part) if _is_html(part) else f"<pre>{escape(_content(part))}</pre>"
 
 
 def _content(part: Message) -> str:

@@ -136,6 +136,7 @@ class _Reader(HTMLParser):
             self._end_cell()
         elif tag in _BLOCKS or tag in _HEADINGS or tag == "li":
             self._break()
+            self._heading = 0 if tag in _HEADINGS else self._heading
             self._preformatted -= tag == "pre" and self._preformatted > 0
 
     def handle_data(self, data: str) -> None:
@@ -164,7 +165,8 @@ class _Reader(HTMLParser):
             self._builder.line(f"- {text}")
         else:
             self._builder.block(text)
-        self._heading, self._starts_item = 0, self._starts_item and not text
+        if text:
+            self._heading, self._starts_item = 0, False
 
     def _break(self) -> None:
         """A block ends, unless a table is open: there it only parts words."""

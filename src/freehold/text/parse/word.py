@@ -14,6 +14,7 @@ from freehold.text.parse.word_styles import Numbering, Styles
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 _SKIPPED = frozenset({"del", "moveFrom", "Fallback", "instrText", "delText", "pPr", "rPr", "txbxContent", "annotation"})
+_WRAPPERS = frozenset({"sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag", "AlternateContent", "Choice"})
 _LITERAL = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
 
 
@@ -44,7 +45,7 @@ def _optional(archive: Archive, name: str) -> ET.Element:
 
 
 def _write(builder: TextBuilder, container: ET.Element, styles: Styles, numbering: Numbering) -> None:
-    for element in _blocks(container):
+    for element in _inside(container, "p", "tbl"):
         if local(element) == "tbl":
             builder.block(table(_rows(element)))
             continue
@@ -61,14 +62,14 @@ def _write(builder: TextBuilder, container: ET.Element, styles: Styles, numberin
             _write(builder, box, styles, numbering)
 
 
-def _blocks(container: ET.Element) -> Iterator[ET.Element]:
-    """Paragraphs and tables, also those inside content controls and tracked insertions."""
+def _inside(container: ET.Element, *names: str) -> Iterator[ET.Element]:
+    """The elements of these names, also those inside content controls and tracked insertions."""
     for element in container:
         name = local(element)
-        if name in ("p", "tbl"):
+        if name in names:
             yield element
-        elif name in ("sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag", "AlternateContent", "Choice"):
-            yield from _blocks(element)
+        elif name in _WRAPPERS:
+            yield from _inside(element, *names)
 
 
 def _inline(element: ET.Element) -> Iterator[str]:
@@ -94,9 +95,9 @@ def _text_boxes(element: ET.Element) -> Iterator[ET.Element]:
 
 
 def _rows(element: ET.Element) -> Iterator[list[str]]:
-    for row in element.iterfind("{*}tr"):
-        cells = (cell for child in row for cell in ([child] if local(child) == "tc" else child.iterfind(".//{*}tc")))
-        yield [" ".join(_paragraph_texts(cell)) for cell in cells]
+    for row in _inside(element, "tr"):
+        if row.find("{*}trPr/{*}del") is None:
+            yield [" ".join(_paragraph_texts(cell)) for cell in _inside(row, "tc")]
 
 
 def _paragraph_texts(container: ET.Element) -> Iterator[str]:
