@@ -24,7 +24,7 @@ $(VENV)/dev: $(VENV)/base
 
 install: $(VENV)/base   ## make the environment .venv with the base install
 
-demo: $(VENV)/base      ## ingest the Meridian documents, measure, and ask three questions
+demo: $(VENV)/base      ## ingest the Meridian documents, measure, and ask
 	@$(BIN)/freehold demo
 
 test: $(VENV)/dev       ## all tests that take minutes at most

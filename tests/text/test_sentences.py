@@ -83,3 +83,9 @@ def test_spans_are_trimmed_ascending_and_complete(text: str, language: str) -> N
     assert all(left[1] <= right[0] for left, right in pairwise(spans))
     edges = [0, *(offset for span in spans for offset in span), len(text)]
     assert all(not text[start:end].strip() for start, end in zip(edges[::2], edges[1::2], strict=True))
+
+
+def test_a_table_row_with_its_headers_is_a_sentence() -> None:
+    rows = "Class: R01; Record: Motor claim files without bodily injury; Kept for: 7 years after the claim is closed"
+    text = f"{rows}\n{rows.replace('R01', 'R02')}"
+    assert [text[start:end] for start, end in sentence_spans(text)] == text.split("\n")

@@ -156,7 +156,7 @@ def demo(
     keep: Annotated[Path | None, typer.Option(help="Make the demo house here and keep it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Ingest the papers of a fictional insurer, measure the search on them, and ask three questions."""
+    """Ingest the papers of a fictional insurer, measure the search on them, and ask a question in each language."""
     from freehold.demo.walk import walk
 
     with output.progress_bars() as progress, output.download_bar() as download:

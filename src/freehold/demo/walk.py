@@ -1,4 +1,4 @@
-"""The demo: ingest the Meridian papers, measure the search on held-out questions, ask three."""
+"""The demo: ingest the Meridian papers, measure the search on held-out questions, ask a few more."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from freehold.models.pull import pull
 MERIDIAN = Path(__file__).parent / "meridian"
 LANGUAGES = ("en", "de", "fr")
 ASKED = (
-    "A stone cracked my windscreen and I want it repaired, not replaced. What do I pay?",
-    "Wie lange im Voraus muss ich meine Hausratversicherung kündigen?",
+    "What excess do I pay when my windscreen is replaced?",
+    "Wie hoch ist die Selbstbeteiligung bei Fahrraddiebstahl?",
+    "Quel est le délai pour déclarer un vol ?",
     "What is the capital of Australia?",
 )
-"""One question in English, one in German, and one that no paper answers."""
+"""One question in each language, and one that no paper answers."""
 
 
 @dataclass(frozen=True, slots=True)

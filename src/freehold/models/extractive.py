@@ -34,6 +34,7 @@ MIN_COVERAGE = 0.2
 CLOSE_BEHIND = 0.10
 """A sentence scoring this little below the best is quoted with it."""
 
+_WORD = re.compile(r"\w+")
 _HEADING = re.compile(r"#{1,6}\s")
 _LIST_ITEM = re.compile(r"[-*•–]\s|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]\s")
 
@@ -68,7 +69,7 @@ class Evidence:
 def label(passage: Passage) -> str:
     """Where a passage stands, in the words put before a quote: title and innermost heading; may be empty."""
     title, heading = passage.title.strip(), "".join(passage.heading_path[-1:]).strip()
-    title_words, heading_words = set(title.casefold().split()), set(heading.casefold().split())
+    title_words, heading_words = set(_WORD.findall(title.casefold())), set(_WORD.findall(heading.casefold()))
     if title_words <= heading_words:
         parts = [heading]
     elif heading_words <= title_words:

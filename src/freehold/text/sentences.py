@@ -64,6 +64,9 @@ _MARKER_ONLY = re.compile(
 _BULLET = re.compile(
     r"[-*•‣▪◦·–—+]\s|#{1,6}\s|\||\((?:\d{1,3}|[a-z]|[ivxl]{1,5})\)|(?:\d{1,3}|[a-z]|[ivxl]{1,5})\)\s", re.IGNORECASE
 )
+_ROW = re.compile(
+    r"[^:;\n]{1,60}: [^\n]*?; [^:;\n]{1,60}: "
+)  # a table row with its headers: "Class: R01; Kept for: 7 years"
 _NUMBERED = re.compile(r"\d{1,3}\.(?:\d{1,3}\.?)*\s+[^\W\d_a-z]|\d{1,3}\s+[^\W\d_a-z]{2}")
 _LEADER = "...."  # between a title and its page in a table of contents
 _REFERS_ON = re.compile(rf".*(?:{_KEYWORDS}|clauses|sections|articles)\Z", re.IGNORECASE)
@@ -100,7 +103,7 @@ def breaks_line(text: str, start: int, end: int) -> bool:
     ):
         return True
     last = text[start - 1 : start]
-    if last in (":", ";", "|") or _BULLET.match(text, end):
+    if last in (":", ";", "|") or _BULLET.match(text, end) or _ROW.match(text, end):
         return True
     if text[end].islower() or last in (",", "-", "–", "("):
         return False
