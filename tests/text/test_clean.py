@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from freehold.core.types import Heading, Page, ParsedText
@@ -167,6 +167,8 @@ def test_headings_keep_their_wording(parsed: ParsedText) -> None:
     def wording(text: str) -> str:
         return clean(ParsedText(text + "\n"))[0].text.strip()
 
+    # A lone carriage return is a line break as well, and a heading is one line.
+    assume(not any("\r" in parsed.text[h.start : h.end] for h in parsed.headings))
     cleaned, _ = clean(parsed)
     before = [wording(parsed.text[h.start : h.end]) for h in parsed.headings]
     after = [cleaned.text[h.start : h.end] for h in cleaned.headings]
