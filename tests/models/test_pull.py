@@ -284,6 +284,22 @@ def test_a_bundle_serves_a_machine_without_network(toy: Toy) -> None:
     verify("toy")
 
 
+def test_a_mirror_by_url_is_asked_first(toy: Toy) -> None:
+    for path, data in CONTENT.items():
+        toy.site.pages[f"/models/toy/{path}"] = ("application/octet-stream", data)
+    toy.monkeypatch.setenv("FREEHOLD_MODELS_MIRROR", f"{toy.site.url}/models/")
+    toy.monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
+    assert_whole(pull("toy"))
+
+
+def test_a_mirror_with_other_files_is_passed_over(toy: Toy) -> None:
+    for path in CONTENT:
+        toy.site.pages[f"/models/toy/{path}"] = ("application/octet-stream", b"something else")
+    toy.monkeypatch.setenv("FREEHOLD_MODELS_MIRROR", f"{toy.site.url}/models")
+    assert_whole(pull("toy"))
+    assert any(path.startswith("/files/") for path, _ in toy.site.asked)
+
+
 def test_names_nobody_knows(toy: Toy) -> None:
     with pytest.raises(ModelNotFound) as caught:
         pull("toi")

