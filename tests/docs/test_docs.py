@@ -111,7 +111,7 @@ def test_every_kind_of_file_and_every_reason_is_explained() -> None:
         ("two hits\n", "three hits\n", False),
         ("2 hits in 1.0 s\n", "2 hits in 33.25 s\n", True),
         ("2 hits in 1.0 s\n", "3 hits in 1.0 s\n", False),
-        (".../lease.md [0:9]\n", "/home/papers/lease.md [0:9]\n", True),
+        (".../lease.md [0:9]\n", "/srv/papers/lease.md [0:9]\n", True),
         ("first\n...\nlast\n", "first\nlast\n", True),
         ("first\n...\nlast\n", "first\nsecond\nthird\nlast\n", True),
         ("first\n...\nlast\n", "first\nsecond\n", False),

@@ -341,6 +341,7 @@ def print_demo(report: DemoReport, *, as_json: bool) -> None:
         return
     out.rule("[bold]1. Ingest: the papers of Meridian, an insurer that does not exist[/]", align="left")
     print_ingest(report.ingest)
+    out.print()
     out.rule(f"[bold]2. Measure: {report.rows[0].questions} held-out questions in three languages[/]", align="left")
     table = Table(box=None, pad_edge=False)
     for column in ("search", "nDCG@10", "recall@5", "answer in top 5", "median"):
@@ -354,6 +355,7 @@ def print_demo(report: DemoReport, *, as_json: bool) -> None:
         )
         table.add_row(row.name, *figures)
     out.print(table)
+    out.print()
     out.rule("[bold]3. Ask[/]", align="left")
     for question, answer in report.answers:
         out.print(Text(f"\n> {question}", style="green"))
