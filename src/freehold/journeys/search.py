@@ -20,8 +20,6 @@ from freehold.journeys.fuse import Fusion, fuse, interpolate
 from freehold.text.terms import TermAnalyzer
 
 MAX_QUERY_CHARS = 10_000
-SPARE = 20
-"""Candidates looked at beyond those wanted, in case some were deleted since the index was built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +113,11 @@ def search(query: Query, *, k: int, plan: Plan, engines: Engines) -> Found:
 
 def _alive(ranked: Sequence[ScoredId], k: int, shelf: Shelf) -> tuple[list[ScoredId], Mapping[str, ChunkView]]:
     """The best ``k`` that are still on the shelf: chunks may have been deleted since the index was built."""
-    look = ranked[: k + SPARE]
-    views = shelf.views([scored.chunk_id for scored in look])
-    if len(views) < min(k, len(ranked)):
-        look = ranked
-        views = shelf.views([scored.chunk_id for scored in look])
-    return [scored for scored in look if scored.chunk_id in views][:k], views
+    ids = [scored.chunk_id for scored in ranked]
+    views = shelf.views(ids[:k])
+    if len(views) < len(ids[:k]):
+        views = shelf.views(ids)
+    return [scored for scored in ranked if scored.chunk_id in views][:k], views
 
 
 def _legs(
@@ -155,7 +152,10 @@ def _rerank(
     """
     assert query.tokens is not None
     assert engines.reranker is not None
-    kept = engines.shelf.codes([scored.chunk_id for scored in ranked[: depth + SPARE]])
+    ids = [scored.chunk_id for scored in ranked]
+    kept = engines.shelf.codes(ids[:depth])
+    if len(kept) < len(ids[:depth]):  # some were deleted since the index was built: others take their places
+        kept = engines.shelf.codes(ids)
     head = [scored for scored in ranked if scored.chunk_id in kept][:depth]
     codes = [code for scored in head if (code := kept[scored.chunk_id]) is not None]
     if not head or len(codes) < len(head):

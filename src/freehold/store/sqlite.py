@@ -33,6 +33,7 @@ def _prepare(connection: Any, _record: Any) -> None:
         "synchronous = FULL",  # a commit is on disk when it returns
         "secure_delete = ON",  # freed pages are overwritten with zeros
         "foreign_keys = ON",
+        "cache_size = -65536",  # KiB: a search reads token codes and texts that the default of 2 MB does not hold
         "temp_store = MEMORY",  # no spill of people's words into temporary files
     ):
         connection.execute(f"PRAGMA {pragma}")
