@@ -342,7 +342,7 @@ def print_demo(report: DemoReport, *, as_json: bool) -> None:
     out.rule("[bold]1. Ingest: the papers of Meridian, an insurer that does not exist[/]", align="left")
     print_ingest(report.ingest)
     out.print()
-    out.rule(f"[bold]2. Measure: {report.rows[0].questions} held-out questions in three languages[/]", align="left")
+    out.rule(f"[bold]2. Measure: {report.rows[0].questions} test questions in three languages[/]", align="left")
     table = Table(box=None, pad_edge=False)
     for column in ("search", "nDCG@10", "recall@5", "answer in top 5", "median"):
         table.add_column(column, justify="left" if column == "search" else "right")

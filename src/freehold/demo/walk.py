@@ -1,4 +1,4 @@
-"""The demo: ingest the Meridian papers, measure the search on held-out questions, ask a few more."""
+"""The demo: ingest the Meridian papers, measure the search on its test questions, ask a few more."""
 
 from __future__ import annotations
 
