@@ -142,6 +142,38 @@ class GeneratorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """[judge]: who decides, when answers are evaluated, whether a sentence is supported by what it cites."""
+
+    kind: Literal["alignment", "openai"] = _setting("alignment", "the house's own alignment, or a model as well")
+    model: str = _setting("", "model id at the endpoint")
+    endpoint: str = _setting("", "base URL of an OpenAI-compatible server, for kind openai")
+    region: str = _setting("", "where the endpoint is run, for endpoints off this machine")
+    api_key: Secret | None = _setting(None, "reference to the endpoint's key")
+    timeout_s: float = _setting(30.0, "for one verdict", low=0.1)
+    sample: str = _setting("", "labelled pairs to calibrate on (.jsonl); empty: the packaged ones")
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """[gate]: what a candidate must show before it may replace what is live. Declare it before the run."""
+
+    dataset: str = _setting("", "labelled set that decides: a BEIR folder or a .jsonl file; relative to this file")
+    split: str = _setting("", "its split; empty: test, else dev, else the only one")
+    measures: tuple[str, ...] = _setting(("nDCG@10", "R@50"), "measures that may not drop")
+    slices: tuple[str, ...] = _setting(
+        (), "fields whose every value is checked too: language, length, ambiguity, metadata"
+    )
+    margin: float = _setting(0.01, "drop that is tolerated over all queries", low=0.0, high=1.0)
+    slice_margin: float = _setting(0.05, "drop that is tolerated on a slice", low=0.0, high=1.0)
+    alpha: float = _setting(0.05, "accepted probability of a wrong verdict, each way", low=0.0001, high=0.5)
+    p95_ms: float = _setting(0.0, "limit on the 95th percentile of a search; 0: none", low=0.0)
+    searches: int = _setting(200, "searches that are timed", low=0, high=100_000)
+    resamples: int = _setting(10_000, "bootstrap and permutation resamples", low=1_000, high=1_000_000)
+    seed: int = _setting(0, "of every random draw", low=0)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything in force. ``origins`` tells for each dotted key where its value came from."""
 
@@ -153,6 +185,8 @@ class Settings:
     retrieval: RetrievalSettings = RetrievalSettings()
     reranker: RerankerSettings = RerankerSettings()
     generator: GeneratorSettings = GeneratorSettings()
+    judge: JudgeSettings = JudgeSettings()
+    gate: GateSettings = GateSettings()
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -312,7 +346,7 @@ def _check(settings: Settings) -> None:
             raise SettingsError(
                 f"house.languages holds {language!r}", hint='use ISO 639-1 codes, for example ["en", "de"]'
             )
-    for name, part in (("embedder", settings.embedder), ("generator", settings.generator)):
+    for name, part in (("embedder", settings.embedder), ("generator", settings.generator), ("judge", settings.judge)):
         if part.kind == "openai":
             _check_endpoint(name, part.endpoint, part.region, settings.house.regions)
             if not part.model:

@@ -22,6 +22,7 @@ from freehold.core.errors import (
     StorageFault,
     UsageError,
 )
+from freehold.core.experiment import Experiments
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.ports import Embedder, Generator, Reranker, VectorIndex
 from freehold.core.shelf import Quarantined, Stats
@@ -38,6 +39,7 @@ from freehold.models.embed import open_embedder
 from freehold.models.generate import open_generator
 from freehold.models.pull import verify
 from freehold.models.rerank import LateInteraction
+from freehold.store.experiments import ExperimentFolder
 from freehold.store.files import storage_fault, write_durably
 from freehold.store.lock import writer_lock
 from freehold.store.shelf import HouseShelf
@@ -79,6 +81,7 @@ class House:
         self.root = root
         self.settings: Settings = config.load(root / config.FILE_NAME)
         self.shelf = HouseShelf(root)
+        self.experiments: Experiments = ExperimentFolder(root / "experiments")
         self._generations = Generations(root / "index", hnsw_ef=self.settings.index.hnsw_ef)
         self._index: VectorIndex | None = None
         self._opened: GenerationInfo | None = None
@@ -156,7 +159,7 @@ class House:
         Raises InvalidQuery, and UsageError while the house is empty.
         """
         query = searching.question(text, embedder=self.embedder, filter=filter)
-        engines = self._engines()
+        engines = self.engines()
         return searching.search(query, k=k, plan=plan or self.plan(), engines=engines)
 
     def ask(
@@ -169,10 +172,8 @@ class House:
     ) -> Answer:
         """An answer with citations, or an abstention. Raises InvalidQuery, UsageError, EndpointFault."""
         query = searching.question(text, embedder=self.embedder, filter=filter)
-        engines = self._engines()
-        part = self.settings.generator
-        voice = asking.Voice(self.generator, part.timeout_s, part.answer_tokens, part.passages, self._judge)
-        return asking.ask(query, plan=plan or self.plan(), engines=engines, voice=voice, on_text=on_text)
+        engines = self.engines()
+        return asking.ask(query, plan=plan or self.plan(), engines=engines, voice=self.voice(), on_text=on_text)
 
     def stats(self) -> Stats:
         """How much the house holds."""
@@ -245,18 +246,32 @@ class House:
             answer_tokens=part.answer_tokens,
         )
 
-    def plan(self, mode: Mode | None = None) -> Plan:
-        """The retrieval plan of the settings; another ``mode`` than hybrid gives that leg bare, without reranking."""
-        part = self.settings.retrieval
+    def engines(self) -> Engines:
+        """What a search goes through, its index brought up to the catalog. Raises UsageError while there is nothing."""
+        return Engines(self.shelf, self._current_index(), self.embedder, self.terms, self.reranker)
+
+    def voice(self) -> asking.Voice:
+        """Who words the answers, within the settings' limits."""
+        part = self.settings.generator
+        return asking.Voice(self.generator, part.timeout_s, part.answer_tokens, part.passages, self._judge)
+
+    def plan(self, mode: Mode | None = None, *, settings: Settings | None = None) -> Plan:
+        """The retrieval plan of the settings; another ``mode`` than hybrid gives that leg bare, without reranking.
+
+        ``settings``: others to try on this house, of which [retrieval] and [reranker] count.
+        """
+        chosen = settings or self.settings
+        part = chosen.retrieval
         mode = mode or part.mode
+        rerank = mode == "hybrid" and self.reranker is not None and chosen.reranker.kind != "none"
         return Plan(
             mode=mode,
             fusion=part.fusion,
             rrf_k=part.rrf_k,
             dense_weight=part.dense_weight,
             candidates=part.candidates,
-            rerank_depth=part.rerank_depth if self.reranker and mode == "hybrid" else 0,
-            rerank_weight=self.settings.reranker.weight,
+            rerank_depth=part.rerank_depth if rerank else 0,
+            rerank_weight=chosen.reranker.weight,
         )
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -292,9 +307,6 @@ class House:
         self._close_index()  # a generation that is held open cannot be removed, and neither can what it forgot
         model, terms = self.embedder.info, self.terms
         sync(self.shelf, self._generations, model=model, terms=terms, progress=progress, rebuild=rebuild)
-
-    def _engines(self) -> Engines:
-        return Engines(self.shelf, self._current_index(), self.embedder, self.terms, self.reranker)
 
     def _current_index(self) -> VectorIndex:
         """The current generation, brought up to the catalog first where a crash left it behind."""

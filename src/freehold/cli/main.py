@@ -7,13 +7,15 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
 
 from freehold import __version__
-from freehold.cli import output
+from freehold.cli import measure, measured, output
+from freehold.cli.common import Json, open_house
+from freehold.cli.demo import print_demo
 from freehold.core.errors import FreeholdError, HouseFault, UsageError
 
 app = typer.Typer(
@@ -25,8 +27,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Models as pinned blobs: list, pull, verify.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.add_typer(measure.experiments_app, name="experiments")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 ModeOption = Annotated[
     Literal["hybrid", "dense", "lexical"] | None, typer.Option("--mode", help="Which legs to ask; default: settings.")
 ]
@@ -96,7 +98,7 @@ def ingest(
             "nothing to ingest" if not paths else "paths and --beir at once", hint="give PATH... or --beir"
         )
     fields = _pairs(field, "--field")
-    with _open(context) as house, output.progress_bars() as progress:
+    with open_house(context) as house, output.progress_bars() as progress:
         if beir:
             report = house.ingest_beir(beir, fields=fields, progress=progress)
         else:
@@ -118,7 +120,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find the passages that answer best."""
-    with _open(context) as house:
+    with open_house(context) as house:
         found = house.search(query, k=k, plan=house.plan(mode), filter=_pairs(filter, "--filter"))
     if as_json:
         output.print_json(output.found_json(found, explain=explain))
@@ -135,7 +137,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer from the documents, with citations; or say that they do not hold the answer."""
-    with _open(context) as house, output.draft(quiet=as_json) as on_text:
+    with open_house(context) as house, output.draft(quiet=as_json) as on_text:
         answer = house.ask(question, plan=house.plan(mode), filter=_pairs(filter, "--filter"), on_text=on_text)
     if as_json:
         output.print_json(output.answer_json(answer))
@@ -143,10 +145,14 @@ def ask(
         output.print_answer(answer)
 
 
+app.command("eval")(measure.evaluate)
+app.command()(measure.gate)
+
+
 @app.command()
 def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Show what the house holds, every setting and where it came from, and whether its models are sound."""
-    with _open(context) as house:
+    with open_house(context) as house:
         health = house.health()
     output.print_doctor(health, as_json=as_json)
 
@@ -154,14 +160,17 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def demo(
     keep: Annotated[Path | None, typer.Option(help="Make the demo house here and keep it.")] = None,
+    report: measure.Report = None,
     as_json: Json = False,
 ) -> None:
     """Ingest the papers of a fictional insurer, measure the search on them, and ask a question in each language."""
     from freehold.demo.walk import walk
 
     with output.progress_bars() as progress, output.download_bar() as download:
-        report = walk(keep, progress=progress, download=download)
-    output.print_demo(report, as_json=as_json)
+        shown = walk(keep, progress=progress, download=download)
+    if report:
+        measured.write(report, shown.page.encode())
+    print_demo(shown, as_json=as_json)
 
 
 @models_app.command("list")
@@ -196,12 +205,6 @@ def models_verify(name: Annotated[str, typer.Argument(help="A name of the manife
         output.print_json({"model": name, "sound": True})
     else:
         output.out.print(f"{name}: weights match the manifest")
-
-
-def _open(context: typer.Context) -> Any:
-    from freehold.house import open_house
-
-    return open_house(context.obj)
 
 
 def _pull(name: str, *, to: Path | None) -> Path:

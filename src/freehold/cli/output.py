@@ -31,7 +31,6 @@ from freehold.core.errors import FreeholdError
 if TYPE_CHECKING:  # the engines behind these names take a second to load, and most calls need few of them
     from freehold.core.shelf import Quarantined
     from freehold.core.types import Answer, Hit
-    from freehold.demo.walk import DemoReport
     from freehold.house import Health
     from freehold.journeys.ingest import IngestReport
     from freehold.journeys.ingest import Progress as Report
@@ -326,46 +325,3 @@ def _plain_value(value: object) -> object:
     if isinstance(value, Secret):
         return f"a secret in {value.env or value.file}"
     return list(value) if isinstance(value, tuple) else value
-
-
-def print_demo(report: DemoReport, *, as_json: bool) -> None:
-    """What the demo did, how well the search does, three answers, and what to try next."""
-    if as_json:
-        print_json(
-            {
-                "ingest": ingest_json(report.ingest),
-                "quality": [dataclasses.asdict(row) for row in report.rows],
-                "answers": [{"question": question, **answer_json(answer)} for question, answer in report.answers],
-            }
-        )
-        return
-    out.rule("[bold]1. Ingest: the papers of Meridian, an insurer that does not exist[/]", align="left")
-    print_ingest(report.ingest)
-    out.print()
-    out.rule(f"[bold]2. Measure: {report.rows[0].questions} test questions in three languages[/]", align="left")
-    table = Table(box=None, pad_edge=False)
-    for column in ("search", "nDCG@10", "recall@5", "answer in top 5", "median"):
-        table.add_column(column, justify="left" if column == "search" else "right")
-    for row in report.rows:
-        figures = (
-            f"{row.ndcg_at_10:.3f}",
-            f"{row.recall_at_5:.3f}",
-            f"{row.quote_at_5:.0%}",
-            f"{row.latency_ms:.1f} ms",
-        )
-        table.add_row(row.name, *figures)
-    out.print(table)
-    out.print()
-    out.rule("[bold]3. Ask[/]", align="left")
-    for question, answer in report.answers:
-        out.print(Text(f"\n> {question}", style="green"))
-        print_answer(answer, timings=False)
-    out.print()
-    out.rule("[bold]Next[/]", align="left")
-    if report.kept:
-        out.print(Text(f'freehold --house {report.house} ask "your question"'), soft_wrap=True)
-    else:
-        out.print("freehold demo --keep meridian       keep this house and ask it more")
-    out.print("freehold init my-house              make your own (--languages en,de,fr)")
-    out.print("freehold --house my-house ingest PATH...")
-    out.print('freehold --house my-house ask "your question"')

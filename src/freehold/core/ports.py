@@ -191,3 +191,18 @@ class IndexGenerations(Protocol):
     ) -> AbstractContextManager[IndexBuilder]:
         """Build the next one from a copy of ``base``, or from nothing; leaving without ``commit`` changes nothing."""
         ...
+
+
+class SupportJudge(Protocol):
+    """Says whether a sentence follows from the texts that it cites. How often it is right is measured, not assumed."""
+
+    @property
+    def name(self) -> str: ...
+
+    def supported(self, sentence: str, evidence: Sequence[str], *, question: str) -> bool:
+        """Whether all of ``sentence`` follows from ``evidence`` together; False without evidence.
+
+        ``question`` only tells what the sentence speaks of; it may be empty. Raises EndpointFault where a remote judge
+        cannot be reached, does not answer in time, or gives no verdict.
+        """
+        ...

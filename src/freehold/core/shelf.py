@@ -98,6 +98,15 @@ class ChunkView:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a chunk lies: characters ``start`` to ``end`` of the document that came from ``source``."""
+
+    source: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Indexable:
     """A chunk as the index builder takes it."""
 
@@ -151,6 +160,10 @@ class Shelf(Protocol):
 
     def views(self, chunk_ids: Collection[str]) -> Mapping[str, ChunkView]:
         """The chunks that still exist among these ids."""
+        ...
+
+    def places(self, chunk_ids: Collection[str]) -> Mapping[str, Place]:
+        """Where the chunks lie that still exist among these ids; no text is read."""
         ...
 
     def codes(self, chunk_ids: Collection[str]) -> Mapping[str, TokenCodes | None]:

@@ -48,7 +48,7 @@ class _Unserved(EndpointFault):
     """A path that this server does not have."""
 
 
-class _CutShort(EndpointFault):
+class CutShort(EndpointFault):
     """The server stopped the model before it was done."""
 
 
@@ -121,21 +121,26 @@ class OpenAIGenerator:
         held = ""
         said = False
         try:
-            for piece in spoken(self._pieces(messages(question, passages), time.monotonic() + timeout_s)):
+            for piece in spoken(self.chat(messages(question, passages), timeout_s=timeout_s)):
                 held += piece
                 end = max((match.end() for match in _SENTENCE_END.finditer(held)), default=0)
                 if held[:end].strip():
                     said = True
                     yield held[:end]
                     held = held[end:]
-        except _CutShort:
+        except CutShort:
             if not said:
                 raise
         else:
             if held:
                 yield held
 
-    def _pieces(self, chat: list[dict[str, str]], deadline: float) -> Iterator[str]:
+    def chat(self, chat: Sequence[Mapping[str, str]], *, timeout_s: float) -> Iterator[str]:
+        """The model's words to a chat of ``role`` and ``content``, as they come and with nothing taken out.
+
+        Raises EndpointFault as ``generate`` does; CutShort behind the words that came before the server stopped it.
+        """
+        deadline = time.monotonic() + timeout_s
         started = False
         pause_s = FIRST_PAUSE_S
         for attempt in range(1, ATTEMPTS + 1):
@@ -151,10 +156,10 @@ class OpenAIGenerator:
             time.sleep(wait_s)
             pause_s *= 2
 
-    def _stream(self, chat: list[dict[str, str]], deadline: float) -> Iterator[str]:
+    def _stream(self, chat: Sequence[Mapping[str, str]], deadline: float) -> Iterator[str]:
         body = {
             "model": self._model,
-            "messages": chat,
+            "messages": list(chat),
             "temperature": 0,
             "max_tokens": self._answer_tokens,
             "stream": True,
@@ -173,7 +178,7 @@ class OpenAIGenerator:
         if reason is None:
             raise _Transient(f"the stream from {self.address} was cut before its end", hint="look at the server's log")
         if reason not in _WHOLE:
-            raise _CutShort(
+            raise CutShort(
                 f"{self._model} was stopped before it had said a whole sentence",
                 hint="raise generator.answer_tokens"
                 + ("" if reason == "length" else ", or look at the server's content filter"),

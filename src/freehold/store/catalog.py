@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from freehold.core.errors import StorageFault
 from freehold.core.faults import step
-from freehold.core.shelf import Changes, ChunkView, Entry, Indexable, Known, Quarantined, Stats, Vectors
+from freehold.core.shelf import Changes, ChunkView, Entry, Indexable, Known, Place, Quarantined, Stats, Vectors
 from freehold.core.types import Chunk, Document, Heading, Page, TokenCodes
 from freehold.store.sqlite import connect, guarded, truncate_log
 
@@ -153,6 +153,11 @@ class Catalog:
     def views(self, chunk_ids: Collection[str]) -> Mapping[str, ChunkView]:
         rows = self._rows_in(_VIEW, _chunks.c.id, chunk_ids)
         return {row.id: _view(row) for row in rows}
+
+    def places(self, chunk_ids: Collection[str]) -> Mapping[str, Place]:
+        c = _chunks.c
+        query = sa.select(c.id, _documents.c.source, c.start, c.end).select_from(_chunks.join(_documents))
+        return {row.id: Place(row.source, row.start, row.end) for row in self._rows_in(query, c.id, chunk_ids)}
 
     def codes(self, chunk_ids: Collection[str]) -> Mapping[str, TokenCodes | None]:
         v = _vectors.c

@@ -1,0 +1,194 @@
+"""The verbs that measure and decide: eval, gate, experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from rich.markup import escape
+
+from freehold.cli import measured, output
+from freehold.cli.common import Json, open_house
+from freehold.core.errors import UsageError
+
+MODES = ("lexical", "dense", "hybrid")
+
+Split = Annotated[str, typer.Option(help="Split of the set; default: test, else dev, else the only one.")]
+Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one self-contained HTML page here.")]
+Runs = Annotated[Path | None, typer.Option(metavar="DIR", help="Write the rankings here, as TREC run files.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
+
+experiments_app = typer.Typer(help="What was measured: list, show.", no_args_is_help=True)
+
+
+def evaluate(
+    context: typer.Context,
+    dataset: Annotated[Path | None, typer.Argument(help="A BEIR folder or a labelled set (.jsonl).")] = None,
+    split: Split = "",
+    modes: Annotated[str, typer.Option(help="Comma-separated: lexical, dense, hybrid; default: what is served.")] = "",
+    rerank: Annotated[
+        bool | None, typer.Option("--rerank/--no-rerank", help="Every mode reranked too, or none; default: as served.")
+    ] = None,
+    measures: Annotated[str, typer.Option(help="Comma-separated names of ir-measures, the headline first.")] = "",
+    answers: Annotated[bool, typer.Option("--answers", help="Ask the questions with labelled answers too.")] = False,
+    searches: Annotated[int, typer.Option(min=0, help="Single searches timed for each run.")] = 200,
+    clients: Annotated[str, typer.Option(help="Throughput with so many clients at once, for example 1,2,4.")] = "",
+    compare: Annotated[
+        tuple[str, str],
+        typer.Option(
+            metavar="A B", help="Compare two: experiments (ID or ID:RUN), run files, settings files, houses or live."
+        ),
+    ] = ("", ""),
+    runs: Runs = None,
+    report: Report = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Labels on what the house does not hold count as missed.")
+    ] = False,
+    resamples: Annotated[int, typer.Option(min=1000, help="Bootstrap and permutation resamples.")] = 10_000,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure retrieval, and answers with --answers, on labelled questions; or compare two ways of searching."""
+    from freehold.measuring import evaluate as measuring
+    from freehold.measuring import gate as comparing
+
+    named = _list(measures) or measuring.MEASURES
+    call = _passed(context)
+    with open_house(context) as house, output.progress_bars() as progress:
+        if all(compare):
+            evaluation = comparing.compare(
+                house, *compare, dataset=dataset, split=split or None, measures=named, resamples=resamples, seed=seed,
+                call=call, progress=progress,
+            )  # fmt: skip
+        else:
+            if dataset is None:
+                hint = "give a BEIR folder or a labelled set (.jsonl), or --compare A B"
+                raise UsageError("nothing to measure on", hint=hint)
+            request = measuring.Request(
+                dataset=dataset,
+                split=split or None,
+                modes=_modes(modes),
+                rerank=rerank,
+                measures=named,
+                searches=searches,
+                clients=_counts(clients),
+                answers=answers,
+                allow_missing=allow_missing,
+                resamples=resamples,
+                seed=seed,
+                call=call,
+            )
+            evaluation = measuring.evaluate(house, request, progress=progress)
+        _write(evaluation, house, runs=runs, report=report)
+    measured.print_experiment(evaluation.experiment, as_json=as_json)
+    _say_report(report, as_json=as_json)
+
+
+def gate(
+    context: typer.Context,
+    candidate: Annotated[str, typer.Argument(help="Settings file, house, experiment (ID or ID:RUN), or run file.")],
+    against: Annotated[str, typer.Option(help="What it must not be worse than; named like a candidate.")] = "live",
+    data: Annotated[Path | None, typer.Option(help="Labelled set; default: gate.dataset of the settings.")] = None,
+    split: Split = "",
+    runs: Runs = None,
+    report: Report = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdict as JUnit XML here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Decide by the rules of [gate] whether a candidate may go live: exit 0 if it passes, 1 if not."""
+    from freehold.measuring import gate as gating
+
+    with open_house(context) as house, output.progress_bars() as progress:
+        evaluation = gating.gate(
+            house, candidate, against, dataset=data, split=split or None, call=_passed(context), progress=progress
+        )
+        _write(evaluation, house, runs=runs, report=report)
+    experiment = evaluation.experiment
+    if junit:
+        measured.write(junit, measured.junit(experiment))
+    measured.print_experiment(experiment, as_json=as_json)
+    _say_report(report, as_json=as_json)
+    assert experiment.verdict is not None
+    if experiment.verdict.decision != "passed":
+        raise typer.Exit(1)
+
+
+@experiments_app.command("list")
+def experiments_list(context: typer.Context, as_json: Json = False) -> None:
+    """The experiments of the house, the newest first."""
+    with open_house(context) as house:
+        measured.print_experiments(house.experiments.all(), as_json=as_json)
+
+
+@experiments_app.command("show")
+def experiments_show(
+    context: typer.Context,
+    experiment: Annotated[str, typer.Argument(help="Id, the beginning of one, or latest.")] = "latest",
+    report: Report = None,
+    as_json: Json = False,
+) -> None:
+    """One experiment as it was recorded. A report made here holds no words of documents or queries."""
+    with open_house(context) as house:
+        found = house.experiments.get(experiment)
+    if report:
+        from freehold.measure.report.page import render
+
+        measured.write(report, render(found).encode())
+    measured.print_experiment(found, as_json=as_json)
+    _say_report(report, as_json=as_json)
+
+
+def _write(evaluation: Any, house: Any, *, runs: Path | None, report: Path | None) -> None:
+    if runs:
+        for name, data in evaluation.run_files().items():
+            measured.write(runs / f"{name}.run", data)
+    if report:
+        from freehold.measure.report.page import render
+        from freehold.measuring.evaluate import detail
+
+        measured.write(report, render(evaluation.experiment, detail(evaluation, house)).encode())
+
+
+def _say_report(report: Path | None, *, as_json: bool) -> None:
+    if report and not as_json:
+        output.out.print(f"report: {escape(str(report))}", soft_wrap=True)
+
+
+def _list(text: str) -> tuple[str, ...]:
+    """Parts between commas that stand in no parentheses: ``nDCG(dcg='exp-log2')@10,P@5``."""
+    parts = [""]
+    depth = 0
+    for c in text:
+        depth += (c == "(") - (c == ")")
+        if c == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += c
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _modes(text: str) -> tuple[Any, ...]:
+    modes = _list(text)
+    for mode in modes:
+        if mode not in MODES:
+            raise UsageError(f"{mode!r} is no mode", hint=f"--modes takes {', '.join(MODES)}, parted by commas")
+    return modes
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    parts = _list(text)
+    if not all(part.isdigit() and 0 < int(part) <= 256 for part in parts):
+        raise UsageError("--clients takes numbers parted by commas", hint="for example --clients 1,2,4")
+    return tuple(int(part) for part in parts)
+
+
+def _passed(context: typer.Context) -> Mapping[str, object]:
+    """Options and arguments that stood on the command line."""
+    given = {}
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and name != "as_json":
+            given[name] = str(value) if isinstance(value, Path) else value
+    return cast("Mapping[str, object]", given)

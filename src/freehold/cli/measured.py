@@ -1,0 +1,226 @@
+"""How the command line tells what was measured: tables for people, the record itself for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from rich.table import Table
+from rich.text import Text
+
+from freehold.cli.output import out, print_json
+from freehold.core.experiment import (
+    AnswerResult,
+    Comparison,
+    Estimate,
+    Experiment,
+    Quantiles,
+    RunResult,
+    Verdict,
+)
+from freehold.core.records import to_json
+
+_STYLE = {"passed": "bold green", "refused": "bold red", "underpowered": "bold yellow"}
+
+
+def experiment_json(experiment: Experiment) -> dict[str, object]:
+    """The record as it is kept, but for the single times."""
+    shape: dict[str, object] = to_json(experiment)
+    for run in shape["runs"]:  # type: ignore[attr-defined]
+        del run["timings_ms"]
+    return shape
+
+
+def print_experiment(experiment: Experiment, *, as_json: bool) -> None:
+    """What was measured, run by run, and how the runs compare."""
+    if as_json:
+        print_json(experiment_json(experiment))
+        return
+    dataset = experiment.dataset
+    out.print(
+        f"[bold]{dataset.name}[/], split {dataset.split}: {dataset.queries} queries, labels on {dataset.unit}s"
+        + (f", {dataset.missing} labelled ones missing" if dataset.missing else "")
+    )
+    out.print(_measures(experiment.runs))
+    served = next((run.name for run in experiment.runs if run.served), None)
+    if served and len(experiment.runs) > 1:
+        out.print(f"* {served} is what the settings serve", style="dim")
+    _print_loads(experiment.runs)
+    overall = [row for row in experiment.comparisons if not row.slice]
+    if overall:
+        out.print("\npaired differences, 95 % interval; * is p < .05 after Holm over measures and slices")
+        out.print(_differences(overall))
+    if experiment.ambiguity:
+        told = experiment.ambiguity.signals[0]
+        told_by = f"{told.auc:.2f}" + _interval(told.ci95) if told.auc is not None else f"n/a ({told.reason})"
+        out.print(
+            f"\nambiguity tells the failed queries ({experiment.ambiguity.failure}) with an area under the curve of "
+            f"{told_by}; .5 is chance",
+            soft_wrap=True,
+        )
+    if experiment.answers:
+        _print_answers(experiment.answers)
+    if experiment.verdict:
+        out.print()
+        print_verdict(experiment.verdict)
+    out.print(Text(f"\nexperiment {experiment.id}, {experiment.seconds:.1f} s", style="dim"))
+
+
+def _measures(runs: Sequence[RunResult]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for estimate in runs[0].measures:
+        table.add_column(estimate.measure, justify="right")
+    timed = any(run.latency_ms for run in runs)
+    for quantile in ("p50", "p95") if timed else ():
+        table.add_column(f"{quantile}, ms", justify="right", no_wrap=True)
+    for run in runs:
+        total = run.latency_ms.get("total")
+        times = (_ms(total.p50), _ms(total.p95)) if total else ("", "")
+        name = Text(run.name, style="bold" if run.served else "") + ("*" if run.served else "")
+        table.add_row(name, *(_estimate(e) for e in run.measures), *(times if timed else ()))
+    return table
+
+
+def _estimate(estimate: Estimate) -> Text:
+    if estimate.value is None:
+        return Text(f"n/a: {estimate.reason}", style="dim")
+    return Text(_number(estimate.value)) + Text(_interval(estimate.ci95), style="dim")
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return f" [{_number(ends[0])}, {_number(ends[1])}]" if ends else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
+
+
+def _ms(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.1f}"
+
+
+def _print_loads(runs: Iterable[RunResult]) -> None:
+    for run in runs:
+        for load in run.load:
+            latency = load.latency_ms
+            out.print(
+                f"{run.name}, {load.clients} client{'s' * (load.clients != 1)}: {load.queries_per_s:.1f} queries/s, "
+                f"p50 {_ms(latency.p50)} ms, p95 {_ms(latency.p95)} ms, {load.memory_mb:.0f} MB"
+            )
+
+
+def _differences(rows: Sequence[Comparison]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    measures = list(dict.fromkeys(row.measure for row in rows))
+    for measure in measures:
+        table.add_column(measure, justify="right")
+    for pair in dict.fromkeys((row.run, row.base) for row in rows):
+        cells = {row.measure: _difference(row) for row in rows if (row.run, row.base) == pair}
+        table.add_row(f"{pair[0]} - {pair[1]}", *(cells[measure] for measure in measures))
+    return table
+
+
+def _difference(row: Comparison) -> Text:
+    if row.difference is None:
+        return Text(f"n/a: {row.reason}", style="dim")
+    star = "*" if row.p_holm is not None and row.p_holm < 0.05 else ""
+    ends = f" [{row.ci95[0]:+.3f}, {row.ci95[1]:+.3f}]" if row.ci95 else ""
+    return Text(f"{row.difference:+.3f}{star}", style="bold" if star else "") + Text(ends, style="dim")
+
+
+def _print_answers(answers: AnswerResult) -> None:
+    out.print(f"\nanswers by {answers.generator} on what {answers.plan} found")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for estimate in answers.measures:
+        table.add_row(estimate.measure, _estimate(estimate), Text(f"{estimate.queries} queries", style="dim"))
+    for judge in answers.judges:
+        agreed = "n/a" if judge.agreement is None else _number(judge.agreement) + _interval(judge.ci95)
+        kappa = "n/a" if judge.kappa is None else f"{judge.kappa:.2f}"
+        table.add_row(f"judge {judge.judge}", f"agrees {agreed}, kappa {kappa}", Text(judge.sample, style="dim"))
+    out.print(table)
+    total = answers.latency_ms.get("total", Quantiles(None, None, None, 0))
+    out.print(f"latency p50 {_ms(total.p50)} ms, p95 {_ms(total.p95)} ms over {total.n} answers")
+    for code, count in answers.failed.items():
+        out.print(f"[yellow]{count} ended in {code}[/]")
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """The word, and every check behind it."""
+    out.print(Text(verdict.decision.upper(), style=_STYLE[verdict.decision]))
+    for check in verdict.checks:
+        line = Text(f"  {check.decision:<13}", style=_STYLE[check.decision]) + Text(f"{check.name}  {check.reason}")
+        if check.visible_drop is not None:
+            line += Text(f"; a drop of {check.visible_drop:.3f} would be seen", style="dim")
+        out.print(line, soft_wrap=True)
+
+
+def junit(experiment: Experiment) -> bytes:
+    """A gate's verdict as JUnit XML: a test case for each check. What is underpowered has not passed: it fails too."""
+    verdict = experiment.verdict
+    assert verdict is not None
+    failed = sum(check.decision != "passed" for check in verdict.checks)
+    suite = ET.Element(
+        "testsuite",
+        name=f"freehold gate on {experiment.dataset.name}/{experiment.dataset.split}",
+        tests=str(len(verdict.checks)),
+        failures=str(failed),
+        errors="0",
+        skipped="0",
+        time=f"{experiment.seconds:.3f}",
+        timestamp=experiment.created[:19],
+    )
+    for check in verdict.checks:
+        case = ET.SubElement(suite, "testcase", classname="freehold.gate", name=check.name, time="0")
+        if check.decision == "passed":
+            ET.SubElement(case, "system-out").text = check.reason
+        else:
+            ET.SubElement(case, "failure", type=check.decision, message=check.reason)
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    return b'<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root) + b"\n"
+
+
+def print_experiments(experiments: Sequence[Experiment], *, as_json: bool) -> None:
+    """The experiments of a house, the newest first."""
+    rows = [_row(experiment) for experiment in reversed(experiments)]
+    if as_json:
+        print_json({"experiments": rows})
+        return
+    if not rows:
+        out.print("no experiment yet: freehold eval DATASET makes one")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("experiment", "kind", "created", "dataset", "queries", "runs", ""):
+        table.add_column(column)
+    for row in rows:
+        told = (str(row["id"])[:8], str(row["kind"]), str(row["created"])[:16], str(row["dataset"]))
+        table.add_row(*told, str(row["queries"]), ", ".join(row["runs"]), str(row["verdict"] or ""))
+    out.print(table)
+
+
+def _row(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "id": experiment.id,
+        "kind": experiment.kind,
+        "created": experiment.created,
+        "dataset": f"{experiment.dataset.name}/{experiment.dataset.split}",
+        "queries": experiment.dataset.queries,
+        "runs": [run.name for run in experiment.runs],
+        "verdict": experiment.verdict.decision if experiment.verdict else None,
+    }
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file that the user asked for, making its folder. Raises UsageError where that cannot be."""
+    from freehold.core.errors import UsageError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as e:
+        raise UsageError(f"{path} cannot be written: {e.strerror}", hint="choose another place") from None

@@ -1,0 +1,197 @@
+"""The gate: may a candidate replace what is live? Rules first, then numbers, then one of three words.
+
+Each check is a measure over all queries or over a slice, with d the mean paired difference candidate - live (for a
+measure of which less is better, live - candidate):
+
+1. *passed* where d is shown to be above -margin: the lower end of its one-sided 1 - alpha bootstrap bound is. That is
+   non-inferiority (ICH E9 3.3.2; ICH E10), so a harmless drop within the margin passes.
+2. else *refused* where d is shown to be below 0: the one-sided permutation test, corrected after Holm over the gate's
+   checks, rejects "no drop" at alpha. Without a drop anywhere a refusal has at most probability alpha.
+3. else *underpowered*: the queries at hand can tell neither, and the check says how many would.
+
+The gate passes where every check does. Since all must, no correction is due there: the chance to pass a candidate that
+is worse than a margin allows is at most alpha (the intersection-union test, Berger 1982).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from freehold.core.experiment import Check, Decision, Verdict
+from freehold.measure.assess import ALL, Assessment
+from freehold.measure.ranking import Measure
+from freehold.measure.stats import (
+    PairedTest,
+    holm,
+    minimum_detectable_effect,
+    paired_tests,
+    quantile_interval,
+    queries_needed,
+)
+
+FEWEST_QUERIES = 30
+"""Below this a check is underpowered whatever the numbers say: a bootstrap of so few cannot bound rare losses."""
+
+P95 = 0.95
+_MOST_SEARCHES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What was declared before the run. ``p95_ms``: None sets no limit."""
+
+    measures: tuple[str, ...]
+    slices: tuple[str, ...]
+    """Fields such as ``language`` or ``length``: every value of them with enough queries is checked."""
+    margin: float
+    slice_margin: float
+    alpha: float
+    p95_ms: float | None
+
+
+def judge(
+    assessment: Assessment,
+    rules: Rules,
+    *,
+    candidate: str,
+    live: str,
+    timings_ms: Sequence[float],
+    declared: Mapping[str, object],
+) -> Verdict:
+    """The verdict on run ``candidate`` against run ``live``. ``timings_ms``: the candidate's single searches.
+
+    ``declared`` is kept with the verdict as the rules in force. A slice of fewer than FEWEST_QUERIES is underpowered.
+    """
+    columns = [(part, column) for part in assessment.members for column in range(len(assessment.measures))]
+    signs = np.array([measure.sign for measure in assessment.measures])
+    difference = (assessment.values[candidate] - assessment.values[live]) * signs
+    table = np.column_stack([difference[:, column] * assessment.members[part] for part, column in columns])
+    level = 1 - 2 * rules.alpha
+    tests = paired_tests(table, resamples=assessment.resamples, seed=assessment.seed, level=level)
+    usable = [test if test and test.n >= FEWEST_QUERIES else None for test in tests]
+    corrected = iter(holm([test.p_worse for test in usable if test]))
+    family = sum(test is not None for test in usable)
+    checks = []
+    for (part, column), test in zip(columns, usable, strict=True):
+        measure = assessment.measures[column]
+        means = _Means.of(assessment, candidate, live, part, column)
+        margin = rules.margin if part == ALL else rules.slice_margin
+        name = str(measure) if part == ALL else f"{measure} on {part}"
+        p_worse = next(corrected) if test else None
+        checks.append(_check(name, means, test, p_worse, margin, rules.alpha, family))
+    if rules.p95_ms is not None:
+        checks.append(_latency_check(timings_ms, rules.p95_ms, rules.alpha))
+    return Verdict(_overall(checks), _reasons(checks), tuple(checks), dict(declared))
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    live: float | None
+    candidate: float | None
+    queries: int
+
+    @classmethod
+    def of(cls, assessment: Assessment, candidate: str, live: str, part: str, column: int) -> _Means:
+        rows = ~np.isnan(assessment.members[part])
+        count = int(rows.sum())
+        if not count:
+            return cls(None, None, 0)
+        means = [float(assessment.values[run][rows, column].mean()) for run in (live, candidate)]
+        return cls(means[0], means[1], count)
+
+
+def _check(
+    name: str,
+    means: _Means,
+    test: PairedTest | None,
+    p_worse: float | None,
+    margin: float,
+    alpha: float,
+    family: int,
+) -> Check:
+    if test is None or p_worse is None:
+        reason = f"{means.queries} labelled queries, and at least {FEWEST_QUERIES} are needed"
+        return Check(
+            name, "underpowered", reason, margin, means.live, means.candidate, None, None, None, None, means.queries,
+            FEWEST_QUERIES,
+        )  # fmt: skip
+    smallest = minimum_detectable_effect(test.deviation, test.n, alpha=alpha / family, sides=1)
+    low, high = test.ci95
+    told = f"{test.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+    needed = None
+    if low > -margin:
+        decision: Decision = "passed"
+        reason = f"{told}: no worse than the margin of {margin:g} allows"
+    elif p_worse < alpha:
+        decision, reason = "refused", f"{told}: worse, p = {p_worse:.2g} after Holm"
+    else:
+        decision = "underpowered"
+        # Enough to show that there is no drop of the margin, if there is none; the drop seen may turn out to be real.
+        needed = queries_needed(test.deviation, margin, alpha=alpha) if margin > 0 else None
+        reason = f"{told}: neither a drop nor its absence is shown by {test.n} queries"
+        if needed:
+            needed = max(needed, test.n + 1)
+            reason += f"; about {needed:,} would do"
+    return Check(
+        name=name,
+        decision=decision,
+        reason=reason,
+        margin=margin,
+        baseline=means.live,
+        candidate=means.candidate,
+        difference=test.difference,
+        ci=test.ci95,
+        p_worse=p_worse,
+        visible_drop=None if smallest is None else max(smallest, margin),
+        queries=test.n,
+        queries_needed=needed,
+    )
+
+
+def _latency_check(timings_ms: Sequence[float], limit_ms: float, alpha: float) -> Check:
+    ordered = sorted(timings_ms)
+    n = len(ordered)
+    interval = quantile_interval(ordered, P95, level=1 - 2 * alpha)
+    p95 = ordered[math.ceil(P95 * n) - 1] if n else None
+    needed = None
+    if interval is None:
+        decision: Decision = "underpowered"
+        needed = next(size for size in range(n + 1, _MOST_SEARCHES) if _enough(size, alpha))
+        reason = f"{n} timed searches: at least {needed} are needed"
+        if not n:
+            reason += "; give the candidate as settings, a house or an experiment, since run files hold no times"
+    else:
+        told = f"p95 {p95:.1f} ms [{interval[0]:.1f}, {interval[1]:.1f}]"
+        if interval[1] <= limit_ms:
+            decision, reason = "passed", f"{told}: within {limit_ms:g} ms"
+        elif interval[0] > limit_ms:
+            decision, reason = "refused", f"{told}: above {limit_ms:g} ms"
+        else:
+            decision, reason = "underpowered", f"{told}: too close to {limit_ms:g} ms to tell; time more searches"
+    return Check("p95 latency", decision, reason, None, None, p95, None, interval, None, None, n, needed)
+
+
+def _enough(size: int, alpha: float) -> bool:
+    return quantile_interval(range(size), P95, level=1 - 2 * alpha) is not None
+
+
+def _overall(checks: Sequence[Check]) -> Decision:
+    decisions = {check.decision for check in checks}
+    if "refused" in decisions:
+        return "refused"
+    return "underpowered" if "underpowered" in decisions else "passed"
+
+
+def _reasons(checks: Sequence[Check]) -> tuple[str, ...]:
+    """What decided, the gravest first; for a pass, every check."""
+    overall = _overall(checks)
+    return tuple(f"{check.name} {check.reason}" for check in checks if check.decision == overall)
+
+
+def parse_measures(names: Sequence[str]) -> tuple[Measure, ...]:
+    """Measures by name, each once, in order. Raises UsageError for what is none."""
+    return tuple(dict.fromkeys(Measure.parse(name) for name in names))

@@ -1,0 +1,274 @@
+"""``freehold eval --compare`` and ``freehold gate``: two ways of searching on the same questions.
+
+What is compared may be the house as it is (``live``), a settings file, the folder of another house, an experiment's run
+(``ID`` or ``ID:RUN``), or a TREC run file. Whatever it is becomes a run, and times where it could be timed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from freehold import config
+from freehold.core.errors import SettingsError, UsageError
+from freehold.core.experiment import Experiment, Verdict
+from freehold.core.ids import new_id
+from freehold.core.types import Query
+from freehold.house import House, open_house
+from freehold.journeys.evaluate import RUN_DEPTH, Retrieved, checked_queries, retrieve, time_searches
+from freehold.journeys.ingest import Progress
+from freehold.journeys.locate import Located, locate
+from freehold.journeys.search import Engines, Plan
+from freehold.measure.assess import Assessment, Run
+from freehold.measure.gate import Rules, judge, parse_measures
+from freehold.measure.labels import Labels, read_labels
+from freehold.measure.ranking import Measure
+from freehold.measure.runs import read_run
+from freehold.measure.stats import RESAMPLES
+from freehold.measuring import record
+from freehold.measuring.evaluate import MEASURES, SEARCHES, Evaluation, run_results, slices_of
+
+LIVE = "live"
+CANDIDATE = "candidate"
+_TRIABLE = ("retrieval.", "reranker.")
+_BEYOND = "what changes chunks or vectors needs an index of its own: make a house with it and give its folder"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One side. Either a plan that can be searched on a house, or a ready run."""
+
+    told: str
+    """What the caller wrote."""
+    plan: Plan | None = None
+    house: House | None = None
+    """Whose engines the plan is searched with."""
+    run: Run | None = None
+    timings_ms: tuple[float, ...] = ()
+    experiment: Experiment | None = None
+
+
+@dataclass
+class _Match:
+    """Both sides, searched."""
+
+    runs: dict[str, Run]
+    plans: dict[str, Plan]
+    located: Located
+    timings: Mapping[str, Sequence[Mapping[str, float]]]
+    retrieved: Retrieved | None
+    """By the later side that could be searched: what the ambiguity of queries is read from."""
+    chunks: dict[str, str]
+
+
+def contender(house: House, told: str, stack: ExitStack) -> Contender:
+    """What ``told`` means; houses opened for it close with ``stack``. Raises UsageError, SettingsError."""
+    path = Path(told)
+    if told == LIVE:
+        return Contender(told, house.plan(), house)
+    if path.is_dir():
+        other = stack.enter_context(open_house(path))
+        return Contender(told, other.plan(), other)
+    if path.suffix == ".toml":
+        return Contender(told, _plan_of_file(house, path), house)
+    if path.exists():
+        return Contender(told, run=read_run(path))
+    reference, _, name = told.partition(":")
+    experiment = house.experiments.get(reference)
+    names = [result.name for result in experiment.runs]
+    chosen = name or next((r.name for r in experiment.runs if r.served), names[-1])
+    run = read_run(house.experiments.run_file(experiment.id, chosen))
+    timings = next((r.timings_ms for r in experiment.runs if r.name == chosen), ())
+    return Contender(f"{experiment.id[:8]}:{chosen}", run=run, timings_ms=timings, experiment=experiment)
+
+
+def _plan_of_file(house: House, path: Path) -> Plan:
+    """A plan on this house from the retrieval settings of a file. Raises SettingsError for others that differ."""
+    other = config.load(path)
+    own = {key: value for key, value, _ in house.settings.items()}
+    for key, value, origin in other.items():
+        if origin != "default" and not key.startswith(_TRIABLE) and value != own[key]:
+            raise SettingsError(f"{key} at {origin} cannot be tried on this house", hint=_BEYOND, refs=(key,))
+    chosen = {key: value for key, value, origin in other.items() if key.startswith(_TRIABLE) and origin != "default"}
+    return house.plan(settings=house.settings.with_values(chosen, origin=path.name))
+
+
+def compare(
+    house: House,
+    one: str,
+    other: str,
+    *,
+    dataset: Path | None = None,
+    split: str | None = None,
+    measures: Sequence[str] = MEASURES,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    call: Mapping[str, object],
+    progress: Progress,
+) -> Evaluation:
+    """``one`` minus ``other``, paired, in every measure over all queries and every slice; kept as an experiment.
+
+    ``dataset``: None takes that of the experiments named. Raises UsageError where there is none or they differ.
+    """
+    started = time.perf_counter()
+    wanted = parse_measures(measures)
+    with ExitStack() as stack:
+        sides = {"A": contender(house, one, stack), "B": contender(house, other, stack)}
+        labels = _labels(list(sides.values()), dataset, split)
+        match = _search(house, sides, labels, wanted, searches=SEARCHES, progress=progress)
+        assessment = _assess(match, labels, wanted, None, resamples, seed)
+        return _keep("compare", house, labels, match, assessment, sides=sides, call=call, started=started)
+
+
+def gate(
+    house: House,
+    candidate: str,
+    against: str = LIVE,
+    *,
+    dataset: Path | None = None,
+    split: str | None = None,
+    call: Mapping[str, object],
+    progress: Progress,
+) -> Evaluation:
+    """The verdict of the house's [gate] on a candidate; kept as an experiment with both runs.
+
+    Raises SettingsError where no dataset is declared or given, UsageError for a candidate that means nothing.
+    """
+    started = time.perf_counter()
+    part = house.settings.gate
+    rules = Rules(part.measures, part.slices, part.margin, part.slice_margin, part.alpha, part.p95_ms or None)
+    if dataset is None and not part.dataset:
+        hint = "declare gate.dataset in freehold.toml, or give --data: rules are worth most when they come first"
+        raise SettingsError("the gate has no dataset", hint=hint)
+    wanted = parse_measures(part.measures)
+    with ExitStack() as stack:
+        sides = {CANDIDATE: contender(house, candidate, stack), LIVE: contender(house, against, stack)}
+        labels = _labels(list(sides.values()), dataset or house.root / part.dataset, split or part.split or None)
+        match = _search(house, sides, labels, wanted, searches=part.searches, progress=progress)
+        assessment = _assess(match, labels, wanted, part.slices, part.resamples, part.seed)
+        timed = match.timings.get(CANDIDATE, ())
+        verdict = judge(
+            assessment,
+            rules,
+            candidate=CANDIDATE,
+            live=LIVE,
+            timings_ms=[one["total"] for one in timed] or sides[CANDIDATE].timings_ms,
+            declared={
+                **{key: value for key, value in record.in_force(house.settings).items() if key.startswith("gate.")},
+                "dataset digest": labels.digest,
+            },
+        )
+        return _keep("gate", house, labels, match, assessment, sides=sides, call=call, verdict=verdict, started=started)
+
+
+def _labels(sides: Sequence[Contender], dataset: Path | None, split: str | None) -> Labels:
+    """The labels named, else those of the experiments among the sides, which must have been measured on these."""
+    known = [side.experiment for side in sides if side.experiment]
+    if dataset is None:
+        if not known:
+            raise UsageError("nothing says which labels to compare on", hint="name the DATASET as well")
+        dataset, split = Path(known[0].dataset.path), split or known[0].dataset.split
+    labels = read_labels(dataset, split)
+    for side in sides:
+        measured = side.experiment.dataset if side.experiment else None
+        if measured and (measured.digest, measured.split) != (labels.digest, labels.split):
+            raise UsageError(
+                f"{side.told} was measured on other labels than those of {labels.name}/{labels.split} as they are now",
+                hint="evaluate it again on these",
+                refs=(measured.digest[:12], labels.digest[:12]),
+            )
+    return labels
+
+
+def _search(
+    house: House,
+    sides: Mapping[str, Contender],
+    labels: Labels,
+    measures: Sequence[Measure],
+    *,
+    searches: int,
+    progress: Progress,
+) -> _Match:
+    match = _Match({}, {}, locate(labels, house.shelf, allow_missing=True), {}, None, {})
+    arms: dict[str, tuple[Plan, Engines]] = {}
+    queries: list[Query] = []
+    for name, side in sides.items():
+        if side.run is not None:
+            _check_queries(side, labels)
+            match.runs[name] = side.run
+            continue
+        assert side.plan is not None
+        assert side.house is not None
+        engines = side.house.engines()
+        arms[name], match.plans[name] = (side.plan, engines), side.plan
+        queries = checked_queries(labels, engines, sorted(labels.qrels))
+        match.retrieved = retrieve(
+            queries,
+            {name: side.plan},
+            engines=engines,
+            located=locate(labels, side.house.shelf),
+            depth=max([RUN_DEPTH, *(measure.cutoff or 0 for measure in measures)]),
+            judged=name,
+            progress=progress,
+        )
+        match.runs[name] = match.retrieved.runs[name]
+        if side.house is house:
+            match.chunks.update(match.retrieved.chunks)
+    match.timings = time_searches(queries, arms, searches=searches, progress=progress)
+    return match
+
+
+def _check_queries(side: Contender, labels: Labels) -> None:
+    if not set(side.run or ()) & set(labels.qrels):
+        raise UsageError(
+            f"{side.told} answers none of the queries of {labels.name}/{labels.split}",
+            hint="choose the split that it was made on with --split",
+        )
+
+
+def _assess(
+    match: _Match, labels: Labels, measures: Sequence[Measure], fields: Sequence[str] | None, resamples: int, seed: int
+) -> Assessment:
+    slices = slices_of(labels, match.retrieved, only=fields)
+    return Assessment(match.runs, labels.qrels, measures, slices, resamples, seed)
+
+
+def _keep(
+    kind: Literal["compare", "gate"],
+    house: House,
+    labels: Labels,
+    match: _Match,
+    assessment: Assessment,
+    *,
+    sides: Mapping[str, Contender],
+    call: Mapping[str, object],
+    verdict: Verdict | None = None,
+    started: float,
+) -> Evaluation:
+    first, second = sides
+    told = {name: side.told for name, side in sides.items()}
+    experiment = Experiment(
+        id=new_id(),
+        kind=kind,
+        created=record.now(),
+        dataset=record.dataset_info(labels, match.located),
+        house=record.house_info(house),
+        models=record.models(house, generator=False),
+        settings=record.in_force(house.settings),
+        settings_passed=record.passed(house.settings, {**call, **told}),
+        versions=record.versions(),
+        machine=record.machine(),
+        seed=assessment.seed,
+        resamples=assessment.resamples,
+        runs=run_results(assessment, match.plans, match.timings, served=LIVE),
+        comparisons=assessment.compare(first, second),
+        verdict=verdict,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+    evaluation = Evaluation(experiment, labels, match.located, assessment, match.chunks)
+    house.experiments.put(experiment, evaluation.run_files())
+    return evaluation
