@@ -25,7 +25,7 @@ from freehold.core.errors import (
 from freehold.core.experiment import Experiments
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.ports import Embedder, Generator, Reranker, VectorIndex
-from freehold.core.shelf import Quarantined, Stats
+from freehold.core.shelf import Quarantined, Shelf, Stats
 from freehold.core.types import Answer, Filter, GenerationInfo, Mode, ParsedText, Slice
 from freehold.index.generations import Generations
 from freehold.journeys import ask as asking
@@ -33,7 +33,7 @@ from freehold.journeys import search as searching
 from freehold.journeys.ingest import IngestReport, Progress, Reader, Workshop, ingest
 from freehold.journeys.language import language_tools
 from freehold.journeys.search import Engines, Found, Plan
-from freehold.journeys.sources import Files, beir_reader, file_reader, find_beir, find_files
+from freehold.journeys.sources import Files, beir_reader, file_reader, find_beir, find_files, shelf_reader
 from freehold.journeys.sync import maker, sync
 from freehold.models.embed import open_embedder
 from freehold.models.generate import open_generator
@@ -152,6 +152,18 @@ class House:
         corpus = find_beir(folder)
         reader = beir_reader(corpus, limits=self._limits(), fields=fields or {})
         return self._ingest(corpus.found, reader, (), fields, progress or _silent)
+
+    def ingest_house(
+        self, other: House, *, lenders: Sequence[House] = (), progress: Progress | None = None
+    ) -> IngestReport:
+        """Ingest the documents of another house as it holds them, cut by this one's settings.
+
+        Originals are not copied. Vectors that ``other`` or ``lenders`` hold for the same words are taken from there.
+        """
+        found = {source: known.sha256 for source, known in other.shelf.known().items()}
+        read = shelf_reader(other.shelf)
+        shelves = (other.shelf, *(house.shelf for house in lenders))
+        return self._ingest(found, read, (), None, progress or _silent, lenders=shelves)
 
     def search(self, text: str, *, k: int = 10, plan: Plan | None = None, filter: Filter | None = None) -> Found:
         """The ``k`` best passages, by the settings' plan or another one (see ``plan``).
@@ -283,6 +295,8 @@ class House:
         vanished: Sequence[str],
         fields: Mapping[str, str] | None,
         progress: Progress,
+        *,
+        lenders: tuple[Shelf, ...] = (),
     ) -> IngestReport:
         workshop = Workshop(
             embedder=self.embedder,
@@ -291,6 +305,7 @@ class House:
             recipe=self._recipe(fields),
             limits=self._limits(),
             near_duplicate=self.settings.ingest.near_duplicate,
+            lenders=lenders,
         )
         with writer_lock(self.root):
             try:

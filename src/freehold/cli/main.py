@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Models as pinned blobs: list, pull, verify.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.add_typer(measure.tune_app, name="tune")
 app.add_typer(measure.experiments_app, name="experiments")
 
 ModeOption = Annotated[

@@ -1,10 +1,10 @@
-"""The verbs that measure and decide: eval, gate, experiments."""
+"""The verbs that measure and decide: eval, gate, tune, experiments."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 from rich.markup import escape
@@ -20,6 +20,7 @@ Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one sel
 Runs = Annotated[Path | None, typer.Option(metavar="DIR", help="Write the rankings here, as TREC run files.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
 
+tune_app = typer.Typer(help="Better settings for a house, found on labelled queries.", no_args_is_help=True)
 experiments_app = typer.Typer(help="What was measured: list, show.", no_args_is_help=True)
 
 
@@ -113,6 +114,50 @@ def gate(
     assert experiment.verdict is not None
     if experiment.verdict.decision != "passed":
         raise typer.Exit(1)
+
+
+@tune_app.command("retrieval")
+def tune_retrieval(
+    context: typer.Context,
+    data: Annotated[Path, typer.Option(help="A BEIR folder or a labelled set (.jsonl).")],
+    trials: Annotated[int, typer.Option(min=1, help="Settings to try, those of earlier calls included.")] = 100,
+    sampler: Annotated[Literal["tpe", "grid"], typer.Option(help="Which settings to try next.")] = "tpe",
+    split: Annotated[str, typer.Option(help="Splits to search on; default: train+dev, as far as there are.")] = "",
+    held_out: Annotated[str, typer.Option(help="Split to report on; default: test, else dev, else a third.")] = "",
+    measure: Annotated[str, typer.Option(help="What is to be best.")] = "nDCG@10",
+    p95_ms: Annotated[float | None, typer.Option(min=0.1, help="Limit on the 95th percentile of a search.")] = None,
+    chunkers: Annotated[
+        str | None, typer.Option(help="KIND:TOKENS, comma-separated; none: as the house; default: all at 128 and 256.")
+    ] = None,
+    study: Annotated[str, typer.Option(help="Name by which it goes on; default: made of the task.")] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the indexes of all chunkers for further trials.")] = False,
+    seed: Seed = 0,
+    runs: Runs = None,
+    report: Report = None,
+    as_json: Json = False,
+) -> None:
+    """Search chunking, fusion and reranking for quality and speed; report on queries that the search never saw."""
+    from freehold.measuring import tune as tuning
+
+    request = tuning.Request(
+        dataset=data,
+        trials=trials,
+        sampler=sampler,
+        split=split or None,
+        held_out=held_out or None,
+        measure=measure,
+        p95_limit_ms=p95_ms,
+        chunkers=None if chunkers is None else () if chunkers == "none" else _list(chunkers),
+        study=study,
+        keep=keep,
+        seed=seed,
+        call=_passed(context),
+    )
+    with open_house(context) as house, output.progress_bars() as progress:
+        found = tuning.tune_retrieval(house, request, progress=progress)
+        _write(found.evaluation, house, runs=runs, report=report)
+    measured.print_tuned(found, as_json=as_json)
+    _say_report(report, as_json=as_json)
 
 
 @experiments_app.command("list")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from rich.table import Table
@@ -21,6 +22,9 @@ from freehold.core.experiment import (
     Verdict,
 )
 from freehold.core.records import to_json
+
+if TYPE_CHECKING:
+    from freehold.measuring.tune import Found
 
 _STYLE = {"passed": "bold green", "refused": "bold red", "underpowered": "bold yellow"}
 
@@ -146,6 +150,32 @@ def _print_answers(answers: AnswerResult) -> None:
     out.print(f"latency p50 {_ms(total.p50)} ms, p95 {_ms(total.p95)} ms over {total.n} answers")
     for code, count in answers.failed.items():
         out.print(f"[yellow]{count} ended in {code}[/]")
+
+
+def print_tuned(found: Found, *, as_json: bool) -> None:
+    """What a search found, what it is worth on queries that it never saw, and what to do with it."""
+    experiment = found.evaluation.experiment
+    if as_json:
+        candidate, settings = str(found.candidate), to_json(found.settings)
+        print_json({**experiment_json(experiment), "best_settings": settings, "candidate": candidate})
+        return
+    study = experiment.study
+    assert study is not None
+    states = Counter(trial.state for trial in study.trials)
+    told = ", ".join(f"{count} {state}" for state, count in states.items())
+    out.print(
+        f"study [bold]{study.name}[/]: {len(study.trials)} trials ({told}) on {study.queries} queries of "
+        f"{'+'.join(study.splits)}; what follows is on queries that it never saw",
+        soft_wrap=True,
+    )
+    print_experiment(experiment, as_json=False)
+    if not found.settings:
+        out.print("\nnothing better than the settings of the house was found")
+        return
+    out.print("\nbest settings:")
+    for key, value in found.settings.items():
+        out.print(f"  {key} = {value}")
+    out.print(f"next: freehold gate {found.candidate}, then put them into freehold.toml", soft_wrap=True)
 
 
 def print_verdict(verdict: Verdict) -> None:

@@ -56,6 +56,8 @@ class Workshop:
     """A digest of the limits on reading: what was refused under others is tried again."""
     near_duplicate: float
     """Jaccard similarity from which two documents are linked."""
+    lenders: tuple[Shelf, ...] = ()
+    """Other shelves: vectors of equal keys are equal, so those that one of them holds are not made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,8 @@ def _vectors(
     """Vectors by key for every chunk of the drafts: from the shelf where they are, else from the model."""
     texts = {key: in_context(chunk) for draft in drafts for key, chunk in zip(draft.keys, draft.chunks, strict=True)}
     vectors = dict(shelf.cached(texts.keys()))
+    for lender in workshop.lenders:
+        vectors.update(lender.cached(texts.keys() - vectors.keys()))
     missing = [key for key in texts if key not in vectors]
     report.embedded += len(missing)
     # Token vectors are large until they are coded: those of one long document would fill the memory at once.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from freehold.core.errors import UsageError
 from freehold.core.ids import sha256_hex
-from freehold.core.shelf import Quarantined
+from freehold.core.shelf import Quarantined, Shelf
 from freehold.core.types import ParsedText
 from freehold.journeys.ingest import Raw, Reader
 from freehold.text.parse.outcome import Rejected
@@ -189,6 +189,27 @@ def beir_reader(corpus: BeirCorpus, *, limits: str, fields: Mapping[str, str]) -
                     yield Quarantined(source, "changing", "the corpus changed while it was read; ingest it again")
                     continue
                 yield _from_record(source, line, limits, fields)
+
+    return read
+
+
+def shelf_reader(shelf: Shelf) -> Reader:
+    """Reads the documents of another shelf as it cleaned them. Originals stay where they are."""
+
+    def read(sources: Sequence[str]) -> Iterator[Raw | Quarantined]:
+        known, signatures = shelf.known(), dict(shelf.signatures())
+        for source in sources:
+            of = known[source]
+            document = shelf.document(of.document_id)
+            parsed = ParsedText(
+                text=document.text,
+                title=document.title,
+                media_type=document.media_type,
+                pages=document.pages,
+                headings=document.headings,
+                metadata=document.metadata,
+            )
+            yield Raw(source, of.sha256, parsed, document.language, signatures[of.document_id], original=None)
 
     return read
 

@@ -8,8 +8,8 @@ wrong is told with file and line, and nothing of a set with a fault is used.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,59 @@ class Labels:
 
 
 def read_labels(path: Path, split: str | None = None) -> Labels:
-    """Read a set. ``split``: None takes the first there is of PREFERRED_SPLITS, else the only one.
+    """Read a set. ``split``: None takes the first there is of PREFERRED_SPLITS, else the only one; ``train+dev`` both.
 
     Raises UsageError, naming file and line, for anything that is not as it must be.
     """
+    if split and "+" in split:
+        return _merged([read_labels(path, part.strip()) for part in split.split("+")])
     if path.is_dir():
         return _read_beir(path, split)
     if path.is_file():
         return _read_own(path, split)
     hint = "give a folder in the BEIR layout (queries.jsonl, qrels/) or a labelled set (.jsonl)"
     raise UsageError(f"{path} does not exist", hint=hint)
+
+
+def splits_of(path: Path) -> tuple[str, ...]:
+    """Names of the splits of a set, in alphabetical order. Raises UsageError for what is no set."""
+    if path.is_dir():
+        return tuple(sorted(file.stem for file in path.glob("qrels/*.tsv")))
+    return tuple(sorted({str(record.get("split", "all")) for _, record in _records(path, {})}))
+
+
+def part_of(labels: Labels, queries: Collection[str], name: str) -> Labels:
+    """The same labels for some of the queries, as a split of that name."""
+    kept = {query: grades for query, grades in labels.qrels.items() if query in queries}
+    units = {unit for grades in kept.values() for unit in grades}
+    return replace(
+        labels,
+        split=name,
+        queries={query: labels.queries[query] for query in labels.queries if query in queries},
+        qrels=kept,
+        at={unit: at for unit, at in labels.at.items() if unit in units},
+        spans={unit: span for unit, span in labels.spans.items() if unit in units},
+        gold={query: gold for query, gold in labels.gold.items() if query in queries},
+    )
+
+
+def _merged(parts: Sequence[Labels]) -> Labels:
+    for number, part in enumerate(parts):
+        again = {query for other in parts[:number] for query in other.qrels if query in part.qrels}
+        if again:
+            query = part.queries[min(again)]
+            raise _fault(query.at, f"the query {query.id} is in split {part.split} and in another of those asked for")
+    digest = sha256("".join(sorted(part.digest for part in parts)).encode()).hexdigest()
+    return replace(
+        parts[0],
+        split="+".join(part.split for part in parts),
+        digest=digest,
+        queries={query: labelled for part in parts for query, labelled in part.queries.items()},
+        qrels={query: grades for part in parts for query, grades in part.qrels.items()},
+        at={unit: at for part in parts for unit, at in part.at.items()},
+        spans={unit: span for part in parts for unit, span in part.spans.items()},
+        gold={query: gold for part in parts for query, gold in part.gold.items()},
+    )
 
 
 # -- BEIR ------------------------------------------------------------------------------------------------------------

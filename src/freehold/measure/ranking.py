@@ -152,7 +152,8 @@ def _dcg(grades: NDArray[np.int32], measure: Measure) -> Float64:
     gains = np.asarray(np.maximum(grades[:, : measure.cutoff], 0), dtype=np.float64)
     if measure.exponential:
         np.subtract(np.exp2(gains), 1, out=gains)
-    return np.dot(gains, 1 / np.log2(np.arange(2, gains.shape[1] + 2)))
+    discounted: Float64 = np.dot(gains, 1 / np.log2(np.arange(2, gains.shape[1] + 2)))
+    return discounted
 
 
 def _average_precision(table: _Table, measure: Measure) -> Float64:
@@ -190,7 +191,7 @@ def _false_positives(table: _Table, measure: Measure) -> Float64:
 
 
 def _success(table: _Table, measure: Measure) -> Float64:
-    return table.relevant(measure).any(axis=1).astype(np.float64)
+    return np.asarray(table.relevant(measure).any(axis=1), dtype=np.float64)
 
 
 def _judged(table: _Table, measure: Measure) -> Float64:
