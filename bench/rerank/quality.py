@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from freehold.core.types import Leg, ScoredId
 from freehold.journeys.fuse import Fusion, fuse, interpolate
-from freehold.measure.ranking import ndcg, recall
+from freehold.measure.ranking import Measure, score
 from freehold.models.embed import open_embedder
 from freehold.models.rerank import Bits, LateInteraction
 from freehold.text.terms import TermAnalyzer
@@ -130,16 +130,19 @@ def mixed(heads: Sequence[Ranking], scores) -> list[Ranking]:
 
 
 def report(found: Mapping[str, Sequence[Ranking]], qrels: Sequence[Mapping[str, int]]) -> dict[str, object]:
-    def per_query(measure: Callable, rows: Sequence[Ranking]) -> list[float]:
-        return [measure([s.chunk_id for s in row], qrel, k=10) for row, qrel in zip(rows, qrels, strict=True)]
+    def per_query(measure: str, rows: Sequence[Ranking]) -> list[float]:
+        # Numbered so that the order of ids is the order of the rows; ranked anew by the measures' own tie rule.
+        labels = {f"{n:06}": qrel for n, qrel in enumerate(qrels)}
+        run = {f"{n:06}": {s.chunk_id: s.score for s in row} for n, row in enumerate(rows)}
+        return score(run, labels, [Measure.parse(measure)])[:, 0].tolist()
 
-    plain = per_query(ndcg, found["rrf"])
+    plain = per_query("nDCG@10", found["rrf"])
     table = {}
     for name, rows in found.items():
-        values = per_query(ndcg, rows)
+        values = per_query("nDCG@10", rows)
         table[name] = {
             "nDCG@10": round(float(np.mean(values)), 4),
-            "R@10": round(float(np.mean(per_query(recall, rows))), 4),
+            "R@10": round(float(np.mean(per_query("R@10", rows))), 4),
             "nDCG@10 against rrf, ci95": difference(values, plain),
         }
     return table

@@ -187,7 +187,7 @@ class Check:
     difference: float | None
     """Mean gain of the candidate: below 0 it does worse, also in a measure of which less is better."""
     ci: tuple[float, float] | None
-    """Bootstrap interval of the difference at level 1 - 2 alpha: its lower end is the one-sided bound."""
+    """Interval of the difference at level 1 - 2 alpha; its lower end is the one-sided bound that decides."""
     p_worse: float | None
     """Of a drop this large if there were none, one-sided, corrected after Holm over the gate's checks."""
     visible_drop: float | None

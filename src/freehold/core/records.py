@@ -57,9 +57,9 @@ def _read_dataclass(kind: type[Any], value: Any, at: str) -> Any:
     _checked(value, isinstance(value, dict), at)
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}
-    _checked(value, set(value) <= set(fields), at)
     needed = {n for n, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING}
-    _checked(value, needed <= set(value), at)
+    for name in sorted((needed - set(value)) | (set(value) - set(fields))):
+        _checked(value, False, f"{at}.{name}")
     return kind(**{name: _read(hints[name], item, f"{at}.{name}") for name, item in value.items()})
 
 

@@ -3,14 +3,17 @@
 Each check is a measure over all queries or over a slice, with d the mean paired difference candidate - live (for a
 measure of which less is better, live - candidate):
 
-1. *passed* where d is shown to be above -margin: the lower end of its one-sided 1 - alpha bootstrap bound is. That is
-   non-inferiority (ICH E9 3.3.2; ICH E10), so a harmless drop within the margin passes.
+1. *passed* where d is shown to be above -margin: its one-sided lower bound at 1 - alpha is. That is non-inferiority
+   (ICH E9 3.3.2; ICH E10), so a harmless drop within the margin passes. Gaffke's bound leaves room for losses that no
+   query has shown; where every query gets the very same results there is nothing to test, and the check passes.
 2. else *refused* where d is shown to be below 0: the one-sided permutation test, corrected after Holm over the gate's
-   checks, rejects "no drop" at alpha. Without a drop anywhere a refusal has at most probability alpha.
+   checks, rejects "no drop" at alpha. Without a drop anywhere a refusal has at most probability alpha. The p95 check,
+   if there is one, adds its own alpha.
 3. else *underpowered*: the queries at hand can tell neither, and the check says how many would.
 
 The gate passes where every check does. Since all must, no correction is due there: the chance to pass a candidate that
-is worse than a margin allows is at most alpha (the intersection-union test, Berger 1982).
+is worse than a margin allows, and answers any query of the set differently, is at most alpha (the intersection-union
+test, Berger 1982).
 """
 
 from __future__ import annotations
@@ -20,12 +23,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freehold.core.experiment import Check, Decision, Verdict
 from freehold.measure.assess import ALL, Assessment
-from freehold.measure.ranking import Measure
+from freehold.measure.ranking import Measure, ranked
 from freehold.measure.stats import (
+    Interval,
     PairedTest,
+    bounded_intervals,
     holm,
     minimum_detectable_effect,
     paired_tests,
@@ -34,10 +40,12 @@ from freehold.measure.stats import (
 )
 
 FEWEST_QUERIES = 30
-"""Below this a check is underpowered whatever the numbers say: a bootstrap of so few cannot bound rare losses."""
+"""Below this a check is underpowered whatever the numbers say: so few speak for no others."""
 
 P95 = 0.95
 _MOST_SEARCHES = 20_000
+_ORDERED = {"nDCG", "AP", "RR"}
+"""Measures that heed the order of what was found; others count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +78,23 @@ def judge(
     signs = np.array([measure.sign for measure in assessment.measures])
     difference = (assessment.values[candidate] - assessment.values[live]) * signs
     table = np.column_stack([difference[:, column] * assessment.members[part] for part, column in columns])
-    level = 1 - 2 * rules.alpha
-    tests = paired_tests(table, resamples=assessment.resamples, seed=assessment.seed, level=level)
+    tests = paired_tests(table, resamples=assessment.resamples, seed=assessment.seed)
+    bounds = bounded_intervals(table, resamples=assessment.resamples, seed=assessment.seed, level=1 - 2 * rules.alpha)
+    changed = _changed(assessment, candidate, live)
     usable = [test if test and test.n >= FEWEST_QUERIES else None for test in tests]
     corrected = iter(holm([test.p_worse for test in usable if test]))
     family = sum(test is not None for test in usable)
     checks = []
-    for (part, column), test in zip(columns, usable, strict=True):
+    for (part, column), test, bound in zip(columns, usable, bounds, strict=True):
         measure = assessment.measures[column]
         means = _Means.of(assessment, candidate, live, part, column)
         margin = rules.margin if part == ALL else rules.slice_margin
         name = str(measure) if part == ALL else f"{measure} on {part}"
-        p_worse = next(corrected) if test else None
-        checks.append(_check(name, means, test, p_worse, margin, rules.alpha, family))
+        if test is None or bound is None:
+            checks.append(_too_few(name, means, margin))
+            continue
+        shown = _Shown(test, bound, next(corrected), not (changed[:, column] * assessment.members[part] > 0).any())
+        checks.append(_check(name, means, shown, margin, rules.alpha, family))
     if rules.p95_ms is not None:
         checks.append(_latency_check(timings_ms, rules.p95_ms, rules.alpha))
     return Verdict(_overall(checks), _reasons(checks), tuple(checks), dict(declared))
@@ -104,34 +116,56 @@ class _Means:
         return cls(means[0], means[1], count)
 
 
-def _check(
-    name: str,
-    means: _Means,
-    test: PairedTest | None,
-    p_worse: float | None,
-    margin: float,
-    alpha: float,
-    family: int,
-) -> Check:
-    if test is None or p_worse is None:
-        reason = f"{means.queries} labelled queries, and at least {FEWEST_QUERIES} are needed"
-        return Check(
-            name, "underpowered", reason, margin, means.live, means.candidate, None, None, None, None, means.queries,
-            FEWEST_QUERIES,
-        )  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the queries of a check show."""
+
+    test: PairedTest
+    bound: Interval
+    p_worse: float
+    """After Holm."""
+    unchanged: bool
+
+
+def _changed(assessment: Assessment, candidate: str, live: str) -> NDArray[np.bool_]:
+    """(queries, measures): whether what the measure reads of the two results differs.
+
+    Down to the cutoff, that is: the documents, and their order for measures that heed it.
+    """
+    changed = np.zeros((len(assessment.queries), len(assessment.measures)), dtype=np.bool_)
+    for row, query in enumerate(assessment.queries):
+        one, other = (ranked(assessment.runs[run].get(query, {})) for run in (candidate, live))
+        for column, measure in enumerate(assessment.measures):
+            read = list if measure.kind in _ORDERED else frozenset
+            changed[row, column] = read(one[: measure.cutoff]) != read(other[: measure.cutoff])
+    return changed
+
+
+def _too_few(name: str, means: _Means, margin: float) -> Check:
+    reason = f"{means.queries} labelled queries, and at least {FEWEST_QUERIES} are needed"
+    return Check(
+        name, "underpowered", reason, margin, means.live, means.candidate, None, None, None, None, means.queries,
+        FEWEST_QUERIES,
+    )  # fmt: skip
+
+
+def _check(name: str, means: _Means, shown: _Shown, margin: float, alpha: float, family: int) -> Check:
+    test = shown.test
     smallest = minimum_detectable_effect(test.deviation, test.n, alpha=alpha / family, sides=1)
-    low, high = test.ci95
+    low, high = shown.bound
     told = f"{test.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
     needed = None
-    if low > -margin:
+    if shown.unchanged:
         decision: Decision = "passed"
-        reason = f"{told}: no worse than the margin of {margin:g} allows"
-    elif p_worse < alpha:
-        decision, reason = "refused", f"{told}: worse, p = {p_worse:.2g} after Holm"
+        reason = f"{told}: the same results for all {test.n} queries"
+    elif low > -margin:
+        decision, reason = "passed", f"{told}: no worse than the margin of {margin:g} allows"
+    elif shown.p_worse < alpha:
+        decision, reason = "refused", f"{told}: worse, p = {shown.p_worse:.2g} after Holm"
     else:
         decision = "underpowered"
         # Enough to show that there is no drop of the margin, if there is none; the drop seen may turn out to be real.
-        needed = queries_needed(test.deviation, margin, alpha=alpha) if margin > 0 else None
+        needed = queries_needed(test.deviation, margin, alpha=alpha)
         reason = f"{told}: neither a drop nor its absence is shown by {test.n} queries"
         if needed:
             needed = max(needed, test.n + 1)
@@ -144,8 +178,8 @@ def _check(
         baseline=means.live,
         candidate=means.candidate,
         difference=test.difference,
-        ci=test.ci95,
-        p_worse=p_worse,
+        ci=shown.bound,
+        p_worse=shown.p_worse,
         visible_drop=None if smallest is None else max(smallest, margin),
         queries=test.n,
         queries_needed=needed,

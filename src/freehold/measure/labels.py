@@ -175,8 +175,8 @@ def _beir_qrels(
 ) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
     qrels: dict[str, dict[str, int]] = {}
     places: dict[str, str] = {}
-    for number, line in enumerate(_text(path, files).splitlines(), 1):
-        columns = line.split("\t")
+    for number, line in enumerate(_text(path, files).split("\n"), 1):
+        columns = line.rstrip("\r").split("\t")
         if not line.strip() or (number == 1 and columns[:1] == ["query-id"]):
             continue
         at = f"{path}:{number}"
@@ -197,7 +197,7 @@ def _grade(text: object, at: str) -> int:
         number = float(text)  # type: ignore[arg-type]
         if not number.is_integer() or abs(number) > 1_000_000:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise _fault(at, "the score is no whole number") from None
     return int(number)
 
@@ -248,13 +248,18 @@ def _answerable(record: Mapping[str, Any], at: str) -> bool | None:
 
 
 def _beir_evidence(record: Mapping[str, Any], relevant: Sequence[str], at: str) -> tuple[Evidence, ...]:
-    listed = record.get("evidence")
+    listed, passages = record.get("evidence"), record.get("gold_passages") or relevant
     if listed is None:
-        return tuple(Evidence(document) for document in record.get("gold_passages") or relevant)
-    try:
-        return tuple(Evidence(item["doc"], quote=item.get("quote")) for item in listed)
-    except (TypeError, KeyError, AttributeError):
-        raise _fault(at, 'the evidence is no list of objects with "doc" and "quote"') from None
+        if not isinstance(passages, list) or not all(isinstance(passage, str) for passage in passages):
+            raise _fault(at, '"gold_passages" is no list of strings')
+        return tuple(Evidence(document) for document in passages)
+    if not isinstance(listed, list) or not all(_is_evidence(item) for item in listed):
+        raise _fault(at, 'the evidence is no list of objects with "doc" and "quote"')
+    return tuple(Evidence(item["doc"], quote=item.get("quote")) for item in listed)
+
+
+def _is_evidence(item: object) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("doc"), str) and isinstance(item.get("quote"), str | None)
 
 
 # -- the house's own format ------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
     a document that a query has twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
         raise UsageError(f"{path} cannot be read: {e}", hint="give a TREC run file") from None
     run: dict[str, dict[str, float]] = {}

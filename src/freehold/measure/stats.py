@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ MIN_QUERIES = 5
 """Below this no interval and no test is given: their error rates would be fiction."""
 POWER = 0.8
 
+_MOST_QUERIES = 1 << 62
 _BLOCK_DRAWS = 1 << 19
 """Draws of a block: its counts stay in a core's cache."""
 _NORMAL = NormalDist()
@@ -51,6 +53,36 @@ def _interval(means: Float64, n: int, level: float) -> Interval:
     tail = _NORMAL.cdf(-math.sqrt(n / (n - 1)) * _t_quantile(0.5 + level / 2, n - 1))
     low, high = np.nanquantile(means, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def bounded_intervals(
+    values: Float64, *, resamples: int = RESAMPLES, seed: int, level: float, low: float = -1.0, high: float = 1.0
+) -> list[Interval | None]:
+    """Per column an interval of the mean of values that lie in [low, high]; None as in ``mean_intervals``.
+
+    Gaffke's bounds (2005; Learned-Miller and Thomas, arXiv:1905.06208): the Bayesian bootstrap of the values and one
+    more, the worst that a query not seen may bring. A plain bootstrap takes what it has not seen for impossible, so
+    where few queries differ it misses rare losses far more often than it says. These bounds are the exact binomial ones
+    where values are ``low`` and 0, ``high`` and 0; no case is known in which they cover less than ``level``.
+    """
+    values = np.atleast_2d(values)
+    n, width = values.shape
+    present = ~np.isnan(values)
+    load = np.hstack([np.where(present, values, 0.0), present.astype(np.float64)])
+
+    def block(rng: np.random.Generator, rows: int) -> Float64:
+        weights = rng.standard_exponential((rows, n + 1))
+        return np.hstack([weights[:, :n] @ load, weights[:, n:]])
+
+    drawn = _in_blocks(block, n + 1, resamples, seed)
+    sums, sizes, unseen = drawn[:, :width], drawn[:, width : 2 * width], drawn[:, 2 * width :]
+    tail = (1 - level) / 2
+    lower = np.quantile((sums + low * unseen) / (sizes + unseen), tail, axis=0)
+    upper = np.quantile((sums + high * unseen) / (sizes + unseen), 1 - tail, axis=0)
+    counts = present.sum(axis=0)
+    return [
+        (float(a), float(b)) if count >= MIN_QUERIES else None for a, b, count in zip(lower, upper, counts, strict=True)
+    ]
 
 
 def bootstrap_means(values: Float64, *, resamples: int, seed: int) -> Float64:
@@ -121,10 +153,8 @@ class PairedTest:
     n: int
 
 
-def paired_tests(
-    differences: Float64, *, resamples: int = RESAMPLES, seed: int, level: float = 0.95
-) -> list[PairedTest | None]:
-    """Per column the mean difference, its bootstrap interval at ``level`` and sign-flip permutation tests.
+def paired_tests(differences: Float64, *, resamples: int = RESAMPLES, seed: int) -> list[PairedTest | None]:
+    """Per column the mean difference, its bootstrap interval and sign-flip permutation tests.
 
     None for a column of fewer than MIN_QUERIES values. p is (1 + more extreme) / (1 + resamples), never 0 (Phipson and
     Smyth 2010). The permutation test is exact where differences are symmetric about 0 if there is no effect (Fisher's
@@ -134,7 +164,7 @@ def paired_tests(
     sizes = (~np.isnan(differences)).sum(axis=0)
     if not (sizes >= MIN_QUERIES).any():
         return [None] * differences.shape[1]
-    intervals = mean_intervals(differences, resamples=resamples, seed=seed, level=level)
+    intervals = mean_intervals(differences, resamples=resamples, seed=seed)
     flipped = permuted_sums(differences, resamples=resamples, seed=seed + 1)
     tests: list[PairedTest | None] = []
     for column, (n, ci) in enumerate(zip(sizes, intervals, strict=True)):
@@ -182,34 +212,46 @@ def minimum_detectable_effect(
     """
     if deviation <= 0 or n < MIN_QUERIES:
         return None
-    return _distance(alpha / sides, power) * deviation / math.sqrt(n)
+    distance = _NORMAL.inv_cdf(1 - alpha / sides) + _NORMAL.inv_cdf(power)
+    return distance * deviation / math.sqrt(n)
 
 
-def queries_needed(
-    deviation: float, effect: float, *, alpha: float = 0.05, power: float = POWER, sides: int = 1
-) -> int | None:
-    """Queries for which ``effect`` is the minimum detectable effect; None where the deviation is 0."""
-    if deviation <= 0 or effect <= 0:
+def queries_needed(deviation: float, margin: float, *, alpha: float = 0.05, power: float = POWER) -> int | None:
+    """Queries at which the lower end of ``bounded_intervals`` at level 1 - 2 alpha lies above -margin with ``power``,
+    if there is no true difference. None where the margin is 0: no number of queries would do.
+
+    By the normal approximation of the mean; the weight of the query not seen is that of one exponential draw among n,
+    so that without any differences the answer is the binomial rule of three, log(1 / alpha) / margin.
+    """
+    if margin <= 0:
         return None
-    return math.ceil((_distance(alpha / sides, power) * deviation / effect) ** 2)
+    reach, luck, unseen = _NORMAL.inv_cdf(1 - alpha), _NORMAL.inv_cdf(power), math.log(1 / alpha) - 1
 
+    def shown(n: int) -> bool:
+        error = deviation / math.sqrt(n)
+        return (1 + math.hypot(unseen, n * reach * error)) / n + luck * error < margin
 
-def _distance(alpha: float, power: float) -> float:
-    return _NORMAL.inv_cdf(1 - alpha) + _NORMAL.inv_cdf(power)
+    return 1 + bisect_left(range(1, _MOST_QUERIES), True, key=shown)
 
 
 def quantile_interval(sorted_values: Sequence[float], q: float, *, level: float) -> Interval | None:
     """Distribution-free interval of the ``q`` quantile from ascending values; None where they are too few for it.
 
-    Its ends are order statistics whose ranks are binomial quantiles (Conover 1999, section 3.2), by the normal
-    approximation.
+    Its ends are order statistics whose ranks are binomial quantiles (Conover 1999, section 3.2), so each end is wrong
+    with a probability of at most (1 - level) / 2, whatever the distribution.
     """
-    n = len(sorted_values)
-    reach = _NORMAL.inv_cdf(0.5 + level / 2) * math.sqrt(n * q * (1 - q))
-    low, high = math.floor(n * q - reach), math.ceil(n * q + reach)
-    if low < 0 or high >= n:
-        return None
-    return sorted_values[low], sorted_values[high]
+    n, tail = len(sorted_values), (1 - level) / 2
+    steps = math.log(q), math.log1p(-q), math.lgamma(n + 1)
+    below = 0.0  # P(at most k values lie below the quantile)
+    low, high = -1, n
+    for k in range(n):
+        below += math.exp(steps[2] - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * steps[0] + (n - k) * steps[1])
+        if below <= tail:
+            low = k
+        if 1 - below <= tail:
+            high = k
+            break
+    return (sorted_values[low], sorted_values[high]) if low >= 0 and high < n else None
 
 
 def _t_quantile(p: float, df: int) -> float:

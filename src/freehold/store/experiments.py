@@ -5,9 +5,12 @@ The record is what ``freehold.core.experiment.Experiment`` says and nothing else
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from freehold.core.errors import HouseMismatch, StorageFault, UsageError
@@ -29,25 +32,27 @@ class ExperimentFolder:
 
     def put(self, experiment: Experiment, runs: Mapping[str, bytes]) -> None:
         """Keep it; durable on return. Raises StorageFault."""
-        place, new = self._root / experiment.id, self._root / f".{experiment.id}"
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            (new / "runs").mkdir(parents=True)
+            with self._alone():
+                self._sweep()
+                self._put(experiment, runs)
         except OSError as e:
-            raise storage_fault(e, new) from None
+            raise storage_fault(e, self._root / experiment.id) from None
+        step("experiment.kept")
+
+    def _put(self, experiment: Experiment, runs: Mapping[str, bytes]) -> None:
+        place, new = self._root / experiment.id, self._root / f".{experiment.id}"
+        (new / "runs").mkdir(parents=True)
         for name, data in runs.items():
             write_durably(new / "runs" / f"{name}.run", data)
         record = {"format": FORMAT, **to_json(experiment)}
         text = json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False)
-        write_durably(new / "record.json", text.encode())
+        # Paths may hold bytes that are no text, which Python keeps as lone surrogates; json.loads reads them back.
+        write_durably(new / "record.json", text.encode(errors="surrogatepass"))
         step("experiment.before_rename")
-        try:
-            new.rename(place)
-            sync_directory(self._root)
-        except OSError as e:
-            raise storage_fault(e, place) from None
-        step("experiment.kept")
+        new.rename(place)
+        sync_directory(self._root)
 
     def get(self, reference: str) -> Experiment:
         """By id, by the beginning of an id, or ``latest``. Raises UsageError where none or several fit."""
@@ -86,6 +91,16 @@ class ExperimentFolder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
             hint = "restore it from a backup, or remove its folder"
             raise StorageFault(f"{path} is damaged: {e}", hint=hint, refs=(str(path),)) from None
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait for other processes that put: to sweep, each takes what it finds half-written for a crash's."""
+        descriptor = os.open(self._root, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _sweep(self) -> None:
         """Remove what a crash left half-written."""
