@@ -21,12 +21,10 @@ from freehold.journeys.support import (
     AlignmentJudge,
     LabelledSentence,
     Sample,
-    Unanimous,
     answered,
     calibrate,
     read_sample,
     sentences_with_evidence,
-    verdicts,
 )
 from freehold.measure.agreement import Confusion
 from freehold.measure.answers import Cited
@@ -221,19 +219,16 @@ def test_judges_have_names(embedder):
     judges: list[SupportJudge] = [AlignmentJudge(), AlignmentJudge(embedder=embedder), OpenAIJudge("http://h/v1", "m")]
     assert [judge.name for judge in judges[::2]] == ["alignment", "m"]
     assert embedder.info.name in judges[1].name
-    assert Unanimous(judges[::2]).name == "alignment and m"
 
 
-@pytest.mark.parametrize("votes", [(True,), (True, True), (True, False), (False, True), (False, False)])
-def test_judges_that_must_agree(votes):
-    judges = [Fixed(vote) for vote in votes]
-    assert Unanimous(judges).supported("s", ["e"], question="q") is all(votes)
-    assert [len(judge.asked) for judge in judges][1:] == [int(votes[0])] * (len(votes) - 1)
-
-
-def test_no_judges_never_agree():
-    with pytest.raises(ValueError, match="no judges"):
-        Unanimous([])
+def test_judges_together_say_yes_where_all_do():
+    pairs = tuple(LabelledSentence("q", f"s{n}", ("e",), n < 2) for n in range(4))
+    judges = [Fixed(True, {"s3": False}), Fixed(True, {"s0": False})]
+    found = calibrate(judges, Sample("four", pairs))
+    assert found.together == Confusion(1, 1, 1, 1)
+    assert len(found.judges) == 3
+    assert found.judges[-1].sensitivity == found.judges[-1].specificity == 0.5
+    assert [len(judge.asked) for judge in judges] == [4, 4]
 
 
 # --- An answer's sentences ---
@@ -339,16 +334,16 @@ def test_calibration_counts_verdicts_against_labels():
     pairs = tuple(LabelledSentence("q", f"s{n}", ("e",), n < 6) for n in range(10))
     judge = Fixed(True, {"s0": False, "s1": False, "s9": False})
     sample = Sample("ten", pairs)
-    assert verdicts(judge, sample) == Confusion(4, 2, 1, 3)
-    found = calibrate(judge, sample)
+    assert calibrate([judge], sample).together == Confusion(4, 2, 1, 3)
+    (found,) = calibrate([judge], sample).judges
     assert (found.judge, found.sample, found.pairs) == ("True", "ten", 10)
     assert (found.agreement, found.sensitivity, found.specificity) == (0.5, 4 / 6, 1 / 4)
-    assert calibrate(judge, Sample("none", ())).agreement is None
+    assert calibrate([judge], Sample("none", ())).judges[0].agreement is None
 
 
 @pytest.mark.parametrize(("verdict", "sensitivity", "specificity"), [(True, 1.0, 0.0), (False, 0.0, 1.0)])
 def test_a_judge_that_always_says_the_same_agrees_by_chance(verdict, sensitivity, specificity):
-    found = calibrate(Fixed(verdict), read_sample())
+    (found,) = calibrate([Fixed(verdict)], read_sample()).judges
     assert (found.kappa, found.sensitivity, found.specificity) == (0.0, sensitivity, specificity)
 
 
@@ -363,7 +358,7 @@ def test_the_local_judge_on_the_packaged_sample():
         if pair.kind in {"near the wording", "wrong name", "off topic"}
     }
     assert all(right.values())
-    found = calibrate(judge, sample)
+    (found,) = calibrate([judge], sample).judges
     assert found.pairs == len(sample.pairs)
     assert found.ci95
     assert found.ci95[0] < (found.agreement or 0) < found.ci95[1]

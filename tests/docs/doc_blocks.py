@@ -5,7 +5,8 @@
 - ``toml``: a settings file, loaded.
 
 In an output ``...`` stands for any text of its line, alone on a line for any number of lines. Figures with a decimal
-point and random ids differ from machine to machine and run to run, and match any other; whole numbers must be equal.
+point, signs and all, and random ids differ from machine to machine and run to run, and match any other; whole numbers
+must be equal. Columns are as wide as their figures, so any number of blanks matches any other.
 A comment ``<!-- not run: REASON -->`` above a block leaves it out. A command fails the page unless it ends with exit
 code 0 or ``echo $?`` comes next. A page whose first lines hold ``<!-- continues: PAGE -->`` starts with PAGE's files.
 """
@@ -35,8 +36,13 @@ _CONTINUES = re.compile(r"\A(?:[^\n]*\n){0,3}?<!-- continues: (\S+) -->")
 _SHELL = re.compile(r"[|<>;&$`*?~#\\\n]")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"$`\\]*\"")
 _EXPORT = re.compile(r"export (\w+)=(\S+)")
-_VARYING = re.compile(r"(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|(?P<figure>\d+\.\d+)|(?P<rest>\.\.\.)")
-_MATCHES = {"id": r"[0-9a-f-]{36}", "figure": r"\d+\.\d+", "rest": r".*"}
+_VARYING = re.compile(
+    r"(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    r"|(?P<figure>[+-]?\d*\.\d+)"
+    r"|(?P<blank> +)"
+    r"|(?P<rest>\.\.\.)"
+)
+_MATCHES = {"id": r"[0-9a-f-]{36}", "figure": r"[+-]?\d*\.\d+", "blank": " +", "rest": r".*"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,8 +149,8 @@ class _Parameter:
             return f"{option}, {option.replace('--', '--no-')}"
         # Inside Annotated the first spelling arrives as the default.
         declared = [str(name) for name in (self.info.default, *(self.info.param_decls or ())) if str(name)[:1] == "-"]
-        names = ", ".join(declared or [option])
-        return names if self.hint is bool else f"{names} {self._placeholder}"
+        names = ", ".join(declared or [option]).replace("/", ", ")
+        return names if bool in self.kinds else f"{names} {self._placeholder}"
 
     @property
     def _placeholder(self) -> str:
@@ -159,13 +159,15 @@ class _Parameter:
         kind = self.kinds[0]
         if typing.get_origin(kind) is Literal:
             return "|".join(typing.get_args(kind))
-        return {Path: "PATH", str: "TEXT", int: "NUMBER"}[kind]
+        return {Path: "PATH", str: "TEXT", int: "NUMBER", float: "NUMBER"}[kind]
 
     @property
     def shown_default(self) -> str:
         if self.is_required:
             return "required"
-        default = "" if self.default in (None, "", False) else "on" if self.default is True else f"`{self.default}`"
+        default = "on" if self.default is True else f"`{self.default}`"
+        if self.default is None or self.default is False or self.default in ("", ("", "")):
+            default = ""
         return f"`${self.info.envvar}`, else {default}" if self.info.envvar else default
 
 

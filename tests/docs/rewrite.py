@@ -23,8 +23,7 @@ def rewrite(name: str, root: Path) -> None:
     folder = root / "reader"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    before = continues(text)
-    if before:
+    for before in earlier(text):
         list(differences(page(before), Session(folder), name=before))
     found = list(differences(text, Session(folder), name=name))
     for difference in found:
@@ -35,6 +34,12 @@ def rewrite(name: str, root: Path) -> None:
     for difference in reversed(found):
         text = _with_output(text, difference, folder)
     PAGES[name].write_text(text, encoding="utf-8")
+
+
+def earlier(text: str) -> list[str]:
+    """The pages that one goes on from, the first one first."""
+    before = continues(text)
+    return [*earlier(page(before)), before] if before else []
 
 
 def _with_output(text: str, difference: Difference, folder: Path) -> str:

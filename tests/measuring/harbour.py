@@ -67,7 +67,9 @@ def build(root: Path) -> Town:
         n = rng.randint(2, 900)
         text, question, paper = told.format(boat=boat, n=n), asked.format(boat=boat), f"{boat.lower()}-{topic}"
         split = ("train", "dev", "test", "test", "train")[number % 5] if topic != "rent" else "test"
-        papers.append({"_id": paper, "title": f"Harbour rules {number}", "text": f"{text} Signed by the harbour office."})
+        papers.append(
+            {"_id": paper, "title": f"Harbour rules {number}", "text": f"{text} Signed by the harbour office."}
+        )
         questions.append({"_id": f"q{number:02}", "text": question, "metadata": {"topic": topic, "split": split}})
         answers.append({"_id": f"q{number:02}", "answers": [text], "answerable": True})
         splits[split].append(f"q{number:02}\t{paper}\t1")
@@ -75,7 +77,11 @@ def build(root: Path) -> Town:
             {"id": f"p{number:02}", "query": question, "relevant": [{"source": paper, "quote": text}], "split": split}
         )
     for number in range(4):  # nothing in the papers answers these
-        lost = {"_id": f"u{number}", "text": f"Who won race number {number} of the regatta?", "metadata": {"split": "test"}}
+        lost = {
+            "_id": f"u{number}",
+            "text": f"Who won race number {number} of the regatta?",
+            "metadata": {"split": "test"},
+        }
         questions.append(lost)
         answers.append({"_id": f"u{number}", "answers": [], "answerable": False})
     for name, rows in (("corpus", papers), ("queries", questions), ("answers", answers)):

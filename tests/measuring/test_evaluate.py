@@ -127,7 +127,12 @@ def test_compare_two_experiments_and_two_run_files(town: Town, tmp_path: Path) -
     )
     ids = run_json("eval", "--compare", f"{told['id']}:dense", f"{told['id']}:lexical", house=town.house)
     files = run_json(
-        "eval", "--compare", str(tmp_path / "dense.run"), str(tmp_path / "lexical.run"), str(town.beir), house=town.house
+        "eval",
+        "--compare",
+        str(tmp_path / "dense.run"),
+        str(tmp_path / "lexical.run"),
+        str(town.beir),
+        house=town.house,
     )
     assert ids["kind"] == files["kind"] == "compare"
     for one, two in zip(ids["comparisons"], files["comparisons"], strict=True):

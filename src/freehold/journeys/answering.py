@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from freehold.core.errors import EndpointFault
-from freehold.core.experiment import AnswerResult, JudgeAgreement, SliceEstimates
+from freehold.core.experiment import AnswerResult, SliceEstimates
 from freehold.core.ports import SupportJudge
 from freehold.core.types import Query
 from freehold.journeys.ask import Voice, ask
 from freehold.journeys.ingest import Progress
 from freehold.journeys.locate import Located
 from freehold.journeys.search import Engines, Plan
-from freehold.journeys.support import answered
-from freehold.measure.agreement import Confusion
+from freehold.journeys.support import Calibration, answered
 from freehold.measure.answers import Answered, Gold, answer_values, summarise
 from freehold.measure.latency import quantiles
 from freehold.measure.slices import Slices
@@ -51,12 +50,11 @@ def summarise_answers(
     generator: str,
     plan: str,
     slices: Slices,
-    judges: Sequence[JudgeAgreement],
-    calibration: Confusion | None,
+    calibration: Calibration,
     resamples: int,
     seed: int,
 ) -> AnswerResult:
-    """Means with intervals over all questions and by slice. ``calibration``: of the judge that decided on support."""
+    """Means with intervals over all questions and by slice. ``calibration``: of those who decided on support."""
     values = {one.query_id: answer_values(one, gold[one.query_id]) for one in told}
     parts = []
     for name, members in slices.items():
@@ -69,8 +67,8 @@ def summarise_answers(
     return AnswerResult(
         generator=generator,
         plan=plan,
-        measures=summarise(values, resamples=resamples, seed=seed, judge=calibration),
-        judges=tuple(judges),
+        measures=summarise(values, resamples=resamples, seed=seed, judge=calibration.together),
+        judges=calibration.judges,
         latency_ms={s: quantiles([one.timings_ms[s] for one in whole if s in one.timings_ms]) for s in stages},
         tokens={k: quantiles([one.tokens[k] for one in whole if k in one.tokens]) for k in kinds},
         slices=tuple(parts),

@@ -81,28 +81,6 @@ class AlignmentJudge:
         return not answer.abstained and answer.trace.tokens[REMOVED] == 0
 
 
-class Unanimous:
-    """Several judges as one: a sentence is supported if all of them say so, asked in turn until one does not.
-
-    An answer's sentences have passed the alignment before another judge sees them: to correct that judge's rate, what
-    is calibrated must be ``Unanimous([alignment, judge])``.
-    """
-
-    def __init__(self, judges: Sequence[SupportJudge]) -> None:
-        """Raises ValueError for no judges."""
-        if not judges:
-            raise ValueError("no judges")
-        self._judges = tuple(judges)
-
-    @property
-    def name(self) -> str:
-        return " and ".join(judge.name for judge in self._judges)
-
-    def supported(self, sentence: str, evidence: Sequence[str], *, question: str) -> bool:
-        """See ``SupportJudge.supported``."""
-        return all(judge.supported(sentence, evidence, question=question) for judge in self._judges)
-
-
 def sentences_with_evidence(answer: Answer) -> list[tuple[str, tuple[str, ...]]]:
     """The sentences of an answer by ``cite``, without markers, each with the quotes it cites; in order of reading.
 
@@ -152,17 +130,29 @@ def answered(
     )
 
 
-def verdicts(judge: SupportJudge, sample: Sample) -> Confusion:
-    """The judge's verdicts on the sample, counted against its labels. Raises what the judge raises."""
-    return confusion(
-        [pair.supported for pair in sample.pairs],
-        [judge.supported(pair.sentence, pair.evidence, question=pair.question) for pair in sample.pairs],
-    )
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Judges held against a sample, and what they say together."""
+
+    judges: tuple[JudgeAgreement, ...]
+    """Each one in order; of several, then all of them as one that says yes where all do."""
+    together: Confusion
+    """An answer's sentences pass the alignment before another judge sees them: this is what corrects their rate."""
 
 
-def calibrate(judge: SupportJudge, sample: Sample) -> JudgeAgreement:
-    """How far the judge agrees with the sample's labels. Raises what the judge raises."""
-    return agreement(verdicts(judge, sample), judge=judge.name, sample=sample.name)
+def calibrate(judges: Sequence[SupportJudge], sample: Sample) -> Calibration:
+    """How far the judges agree with the sample's labels, each asked once a pair. Raises what a judge raises."""
+    labels = [pair.supported for pair in sample.pairs]
+    said = [
+        [judge.supported(pair.sentence, pair.evidence, question=pair.question) for pair in sample.pairs]
+        for judge in judges
+    ]
+    told = [(judge.name, confusion(labels, verdicts)) for judge, verdicts in zip(judges, said, strict=True)]
+    together = confusion(labels, [all(verdicts) for verdicts in zip(*said, strict=True)])
+    if len(judges) > 1:
+        told.append((" and ".join(judge.name for judge in judges), together))
+    rows = tuple(agreement(counts, judge=name, sample=sample.name) for name, counts in told)
+    return Calibration(rows, together)
 
 
 def read_sample(path: Path = PACKAGED_SAMPLE) -> Sample:

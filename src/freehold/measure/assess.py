@@ -103,7 +103,7 @@ class Assessment:
                 p_holm=next(corrected) if test else None,
                 mde=minimum_detectable_effect(test.deviation, test.n) if test else None,
                 queries=int(size),
-                reason="" if test else _too_few(int(size)),
+                reason=("" if test.deviation else "no query differs") if test else _too_few(int(size)),
             )
             for (part, measure), test, size in zip(names, tests, sizes, strict=True)
         )

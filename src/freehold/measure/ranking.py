@@ -62,7 +62,7 @@ class Measure:
     @property
     def sign(self) -> int:
         """1 where more is better, -1 where less is."""
-        return -1 if self.kind == "FPR" else 1
+        return direction(self.kind)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -88,6 +88,11 @@ class Measure:
         options = [f"rel={self.rel}"] * (self.rel != 1) + ["dcg='exp-log2'"] * self.exponential
         parameters = f"({','.join(options)})" if options else ""
         return f"{self.kind}{parameters}" + ("" if self.cutoff is None else f"@{self.cutoff}")
+
+
+def direction(measure: str) -> int:
+    """1 where more of the measure of that name is better, -1 where less is."""
+    return -1 if measure.startswith("FPR") else 1
 
 
 def ranked(scores: Scores) -> list[str]:

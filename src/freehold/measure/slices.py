@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 SHORT_WORDS, LONG_WORDS = 6, 15
 """Up to the first a query is short, from the second on long."""
 
+_ORDER = ("low", "short", "middle", "medium", "high", "long")
 MOST_VALUES = 12
 FEWEST_QUERIES = 10
 
@@ -30,12 +31,16 @@ def make_slices(fields: Mapping[str, Mapping[str, str]], *, only: Sequence[str] 
     slices: dict[str, frozenset[str]] = {}
     for name, values in sorted(fields.items()):
         counts = Counter(values.values())
-        large = sorted(value for value, count in counts.items() if count >= FEWEST_QUERIES)
+        large = sorted((value for value, count in counts.items() if count >= FEWEST_QUERIES), key=_place)
         if (only is None and (len(large) < 2 or len(counts) > MOST_VALUES)) or (only is not None and name not in only):
             continue
         for value in large:
             slices[f"{name}={value}"] = frozenset(query for query, own in values.items() if own == value)
     return slices
+
+
+def _place(value: str) -> tuple[int, str]:
+    return (_ORDER.index(value) if value in _ORDER else 0), value
 
 
 def metadata_fields(metadata: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, str]]:

@@ -31,7 +31,7 @@ from freehold.journeys.language import likely_language
 from freehold.journeys.load import Search, under_load
 from freehold.journeys.locate import Located, locate
 from freehold.journeys.search import Plan
-from freehold.journeys.support import AlignmentJudge, Unanimous, calibrate, read_sample, verdicts
+from freehold.journeys.support import AlignmentJudge, calibrate, read_sample
 from freehold.measure import ambiguity as ambiguous
 from freehold.measure.assess import Assessment
 from freehold.measure.gate import parse_measures
@@ -268,9 +268,9 @@ def _answers(
     engines, voice = house.engines(), house.voice()
     queries = checked_queries(labels, engines, sorted(labels.gold))
     local, model = AlignmentJudge(embedder=voice.judge), support_model(house.settings)
-    told = ask_all(queries, plan=plan, engines=engines, voice=voice, located=located, judge=model, progress=progress)
     sample = read_sample(Path(house.settings.judge.sample)) if house.settings.judge.sample else read_sample()
-    judges: list[SupportJudge] = [local] if model is None else [local, model, Unanimous([local, model])]
+    calibration = calibrate([local, model] if model else [local], sample)  # first: a judge that fails fails here
+    told = ask_all(queries, plan=plan, engines=engines, voice=voice, located=located, judge=model, progress=progress)
     languages, lengths = ({q.id: told_of(q.text) for q in queries} for told_of in (_language, length_of))
     return summarise_answers(
         told,
@@ -278,8 +278,7 @@ def _answers(
         generator=voice.generator.name,
         plan=name,
         slices=make_slices({"language": languages, "length": lengths}),
-        judges=[calibrate(judge, sample) for judge in judges],
-        calibration=verdicts(judges[-1], sample),
+        calibration=calibration,
         resamples=request.resamples,
         seed=request.seed,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from freehold.core.experiment import Comparison, Estimate, Experiment, RunResult
+from freehold.measure.ranking import direction
 from freehold.measure.report.figures import clipped
 from freehold.measure.report.svg import finite
 
@@ -55,9 +56,16 @@ class Bout:
     run_top: tuple[Found, ...]
     base_top: tuple[Found, ...]
 
+    sign: int
+    """1 where more of the measure is better, -1 where less is."""
+
     @property
     def difference(self) -> float:
         return self.run - self.base
+
+    @property
+    def gain(self) -> float:
+        return self.sign * self.difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ def estimate(run: RunResult, measure: str) -> Estimate | None:
 def value(run: RunResult, measure: str) -> float:
     """The same, below every value where there is none."""
     found = estimate(run, measure)
-    return float("-inf") if found is None or found.value is None else found.value
+    return float("-inf") if found is None or found.value is None else found.value * direction(measure)
 
 
 def pair(experiment: Experiment, measure: str) -> tuple[str, str] | None:
@@ -133,9 +141,11 @@ def contest(run: str, base: str, detail: Detail) -> Contest | None:
     if not shared:
         return None
     # The largest win first; equal ones by id, so that the same record always makes the same page.
-    shared.sort(key=lambda key: (theirs[key] - ours[key], key))
-    wins = [key for key in shared if ours[key] - theirs[key] > _EQUAL]
-    losses = [key for key in reversed(shared) if theirs[key] - ours[key] > _EQUAL]
+    sign = direction(detail.measure)
+    gains = {key: sign * (ours[key] - theirs[key]) for key in shared}
+    shared.sort(key=lambda key: (-gains[key], key))
+    wins = [key for key in shared if gains[key] > _EQUAL]
+    losses = [key for key in reversed(shared) if -gains[key] > _EQUAL]
 
     def bout(key: str) -> Bout:
         return Bout(
@@ -146,13 +156,14 @@ def contest(run: str, base: str, detail: Detail) -> Contest | None:
             _found(detail.relevant.get(key, ())[:3], key, detail),
             _found(detail.tops.get(run, {}).get(key, ()), key, detail),
             _found(detail.tops.get(base, {}).get(key, ()), key, detail),
+            sign,
         )
 
     return Contest(
         run,
         base,
         detail.measure,
-        tuple(ours[key] - theirs[key] for key in shared),
+        tuple(gains[key] for key in shared),
         len(wins),
         len(shared) - len(wins) - len(losses),
         len(losses),

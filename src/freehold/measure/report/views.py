@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from freehold.core.experiment import Comparison, Estimate, Experiment, Load, Quantiles, RunResult
+from freehold.measure.ranking import direction
 from freehold.measure.report import plots
 from freehold.measure.report.contest import Contest, estimate
 from freehold.measure.report.figures import count, flat
@@ -64,7 +65,8 @@ def finding(each: Comparison) -> tuple[str, str, str]:
     if each.difference is None or each.p_holm is None or len(finite((each.difference, each.p_holm))) < 2:
         return "none", "", "not tested"
     if each.p_holm < SIGNIFICANT and each.difference:
-        return ("better", "▲", "better") if each.difference > 0 else ("worse", "▼", "worse")
+        better = each.difference * direction(each.measure) > 0
+        return ("better", "▲", "better") if better else ("worse", "▼", "worse")
     return "open", "", "not shown"
 
 
@@ -83,7 +85,8 @@ def columns(runs: Sequence[RunResult]) -> list[Column]:
     for measure, estimates in found.items():
         queries = {each.queries for each in estimates if finite([each.value])}
         known = finite(each.value for each in estimates)
-        best = max(known) if known and max(known) > min(known) else None
+        extreme = max if direction(measure) > 0 else min
+        best = extreme(known) if len(set(known)) > 1 else None
         told.append(Column(measure, queries.pop() if len(queries) == 1 else None, best))
     return told
 
