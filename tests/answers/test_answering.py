@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +30,7 @@ ASKED = {
 
 
 @pytest.fixture
-def labelled(tmp_path: Path, minilm: Path) -> Iterator[tuple[Path, Path]]:
+def labelled(tmp_path: Path, minilm: Path) -> tuple[Path, Path]:
     papers = tmp_path / "papers"
     papers.mkdir()
     rows = []
@@ -42,7 +41,7 @@ def labelled(tmp_path: Path, minilm: Path) -> Iterator[tuple[Path, Path]]:
     rows += [{"id": f"none{n}", "query": f"What is the capital of planet {n}?", "answerable": False} for n in range(2)]
     path = tmp_path / "questions.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    yield papers, path
+    return papers, path
 
 
 def answers(house: House, labelled: tuple[Path, Path]) -> AnswerResult:

@@ -18,6 +18,9 @@ MODES = ("lexical", "dense", "hybrid")
 Split = Annotated[str, typer.Option(help="Split of the set; default: test, else dev, else the only one.")]
 Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one self-contained HTML page here.")]
 Runs = Annotated[Path | None, typer.Option(metavar="DIR", help="Write the rankings here, as TREC run files.")]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="Labels on what the house does not hold count as missed.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
 
 tune_app = typer.Typer(help="Better settings for a house, found on labelled queries.", no_args_is_help=True)
@@ -44,9 +47,7 @@ def evaluate(
     ] = ("", ""),
     runs: Runs = None,
     report: Report = None,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Labels on what the house does not hold count as missed.")
-    ] = False,
+    allow_missing: AllowMissing = False,
     resamples: Annotated[int, typer.Option(min=1000, help="Bootstrap and permutation resamples.")] = 10_000,
     seed: Seed = 0,
     as_json: Json = False,
@@ -60,9 +61,17 @@ def evaluate(
     with open_house(context) as house, output.progress_bars() as progress:
         if all(compare):
             evaluation = comparing.compare(
-                house, *compare, dataset=dataset, split=split or None, measures=named, resamples=resamples, seed=seed,
-                call=call, progress=progress,
-            )  # fmt: skip
+                house,
+                *compare,
+                dataset=dataset,
+                split=split or None,
+                measures=named,
+                allow_missing=allow_missing,
+                resamples=resamples,
+                seed=seed,
+                call=call,
+                progress=progress,
+            )
         else:
             if dataset is None:
                 hint = "give a BEIR folder or a labelled set (.jsonl), or --compare A B"
@@ -93,6 +102,7 @@ def gate(
     against: Annotated[str, typer.Option(help="What it must not be worse than; named like a candidate.")] = "live",
     data: Annotated[Path | None, typer.Option(help="Labelled set; default: gate.dataset of the settings.")] = None,
     split: Split = "",
+    allow_missing: AllowMissing = False,
     runs: Runs = None,
     report: Report = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdict as JUnit XML here.")] = None,
@@ -103,7 +113,14 @@ def gate(
 
     with open_house(context) as house, output.progress_bars() as progress:
         evaluation = gating.gate(
-            house, candidate, against, dataset=data, split=split or None, call=_passed(context), progress=progress
+            house,
+            candidate,
+            against,
+            dataset=data,
+            split=split or None,
+            allow_missing=allow_missing,
+            call=_passed(context),
+            progress=progress,
         )
         _write(evaluation, house, runs=runs, report=report)
     experiment = evaluation.experiment

@@ -53,9 +53,10 @@ def print_experiment(experiment: Experiment, *, as_json: bool) -> None:
         out.print(f"* {served} is what the settings serve", style="dim")
     _print_loads(experiment.runs)
     overall = [row for row in experiment.comparisons if not row.slice]
-    if overall:
-        out.print("\npaired differences, 95 % interval; * is p < .05 after Holm over measures and slices")
-        out.print(_differences(overall))
+    leading = [row for row in overall if row.run == overall[0].run]
+    if leading:
+        out.print("\npaired differences; * is p < .05 after Holm over measures and slices")
+        out.print(_differences(leading))
     if experiment.ambiguity:
         told = experiment.ambiguity.signals[0]
         told_by = f"{told.auc:.2f}" + _interval(told.ci95) if told.auc is not None else f"n/a ({told.reason})"
@@ -73,18 +74,17 @@ def print_experiment(experiment: Experiment, *, as_json: bool) -> None:
 
 
 def _measures(runs: Sequence[RunResult]) -> Table:
+    """Measures down, runs across: that fits a terminal of eighty columns."""
     table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
-    for estimate in runs[0].measures:
-        table.add_column(estimate.measure, justify="right")
-    timed = any(run.latency_ms for run in runs)
-    for quantile in ("p50", "p95") if timed else ():
-        table.add_column(f"{quantile}, ms", justify="right", no_wrap=True)
     for run in runs:
-        total = run.latency_ms.get("total")
-        times = (_ms(total.p50), _ms(total.p95)) if total else ("", "")
-        name = Text(run.name, style="bold" if run.served else "") + ("*" if run.served else "")
-        table.add_row(name, *(_estimate(e) for e in run.measures), *(times if timed else ()))
+        table.add_column(run.name + "*" * run.served, justify="right")
+    for row in zip(*(run.measures for run in runs), strict=True):
+        table.add_row(row[0].measure, *map(_estimate, row))
+    totals = [run.latency_ms.get("total") for run in runs]
+    if any(totals):
+        for name in ("p50", "p95"):
+            table.add_row(f"{name}, ms", *(_ms(getattr(total, name)) if total else "" for total in totals))
     return table
 
 
@@ -118,13 +118,13 @@ def _print_loads(runs: Iterable[RunResult]) -> None:
 
 def _differences(rows: Sequence[Comparison]) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    measures = list(dict.fromkeys(row.measure for row in rows))
-    for measure in measures:
-        table.add_column(measure, justify="right")
-    for pair in dict.fromkeys((row.run, row.base) for row in rows):
-        cells = {row.measure: _difference(row) for row in rows if (row.run, row.base) == pair}
-        table.add_row(f"{pair[0]} - {pair[1]}", *(cells[measure] for measure in measures))
+    table.add_column("", no_wrap=True)
+    pairs = list(dict.fromkeys((row.run, row.base) for row in rows))
+    for run, base in pairs:
+        table.add_column(f"{run} - {base}", justify="right")
+    cells = {(row.run, row.base, row.measure): row for row in rows}
+    for measure in dict.fromkeys(row.measure for row in rows):
+        table.add_row(measure, *(_difference(cells[*pair, measure]) for pair in pairs))
     return table
 
 
@@ -132,8 +132,12 @@ def _difference(row: Comparison) -> Text:
     if row.difference is None:
         return Text(f"n/a: {row.reason}", style="dim")
     star = "*" if row.p_holm is not None and row.p_holm < 0.05 else ""
-    ends = f" [{row.ci95[0]:+.3f}, {row.ci95[1]:+.3f}]" if row.ci95 else ""
-    return Text(f"{row.difference:+.3f}{star}", style="bold" if star else "") + Text(ends, style="dim")
+    ends = f" [{_change(row.ci95[0])}, {_change(row.ci95[1])}]" if row.ci95 else ""
+    return Text(f"{_change(row.difference)}{star}", style="bold" if star else "") + Text(ends, style="dim")
+
+
+def _change(value: float) -> str:
+    return f"{value:+.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:+.3f}"
 
 
 def _print_answers(answers: AnswerResult) -> None:

@@ -98,7 +98,12 @@ _STAGES = {
     "files": "finding files",
     "documents": "reading and embedding documents",
     "index": "building the index",
-    "questions": "asking test questions",
+    "queries": "searching",
+    "acronyms": "reading acronyms",
+    "timing": "timing searches",
+    "load": "searching under load",
+    "answers": "asking",
+    "trials": "trying settings",
 }
 
 

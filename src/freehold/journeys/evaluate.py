@@ -164,9 +164,11 @@ def time_searches(
     return timings
 
 
-def corpus_acronyms(engines: Engines) -> Acronyms:
+def corpus_acronyms(engines: Engines, *, progress: Progress) -> Acronyms:
     """The acronyms that the house's documents define."""
     acronyms = Acronyms()
-    for known in engines.shelf.known().values():
-        acronyms.add(engines.shelf.text(known.document_id))
+    known = engines.shelf.known().values()
+    for done, document in enumerate(known, 1):
+        acronyms.add(engines.shelf.text(document.document_id))
+        progress("acronyms", done, len(known))
     return acronyms

@@ -103,8 +103,9 @@ def evaluate(house: House, request: Request, *, progress: Progress) -> Evaluatio
     engines = house.engines()
     located = locate(labels, house.shelf, allow_missing=request.allow_missing)
     plans, served = plans_for(house, request.modes, request.rerank)
+    judged = served or list(plans)[-1]
     queries = checked_queries(labels, engines, sorted(labels.qrels))
-    acronyms = corpus_acronyms(engines)
+    acronyms = corpus_acronyms(engines, progress=progress)
     retrieved = retrieve(
         queries,
         plans,
@@ -112,7 +113,7 @@ def evaluate(house: House, request: Request, *, progress: Progress) -> Evaluatio
         located=located,
         depth=max([RUN_DEPTH, *(m.cutoff or 0 for m in measures)]),
         acronyms=acronyms,
-        judged=served,
+        judged=judged,
         progress=progress,
     )
     slices = slices_of(labels, retrieved)
@@ -126,7 +127,7 @@ def evaluate(house: House, request: Request, *, progress: Progress) -> Evaluatio
         load = under_load(
             opener, texts, clients=request.clients, cores=_cores(house), seconds=LOAD_SECONDS, progress=progress
         )
-    answers = _answers(house, labels, located, plans[served], served, request, progress) if request.answers else None
+    answers = _answers(house, labels, located, plans[judged], judged, request, progress) if request.answers else None
     experiment = Experiment(
         id=new_id(),
         kind="eval",
@@ -140,9 +141,9 @@ def evaluate(house: House, request: Request, *, progress: Progress) -> Evaluatio
         machine=record.machine(),
         seed=request.seed,
         resamples=request.resamples,
-        runs=run_results(assessment, plans, timings, served=served, load=load),
-        comparisons=tuple(row for run, base in _pairs(list(plans), served) for row in assessment.compare(run, base)),
-        ambiguity=_ambiguity(assessment, retrieved, served, acronyms),
+        runs=run_results(assessment, plans, timings, served=served, judged=judged, load=load),
+        comparisons=tuple(row for run, base in _pairs(list(plans), judged) for row in assessment.compare(run, base)),
+        ambiguity=_ambiguity(assessment, retrieved, judged, acronyms),
         answers=answers,
         seconds=round(time.perf_counter() - started, 3),
     )
@@ -152,7 +153,7 @@ def evaluate(house: House, request: Request, *, progress: Progress) -> Evaluatio
 
 
 def plans_for(house: House, modes: Sequence[Mode], rerank: bool | None) -> tuple[dict[str, Plan], str]:
-    """Plans by run name, and the name of the one that the settings serve; that one is always among them."""
+    """Plans by run name, and the name of the one that the settings serve; empty where ``rerank`` leaves it out."""
     if rerank and house.reranker is None:
         raise SettingsError(
             "this house cannot rerank", hint='set reranker.kind = "late-interaction" and an embedder with token vectors'
@@ -171,7 +172,7 @@ def plans_for(house: House, modes: Sequence[Mode], rerank: bool | None) -> tuple
         plans[served] = live
     if not modes and rerank is None:
         plans = {served: live}
-    return plans, served or next(iter(plans))
+    return plans, served
 
 
 def slices_of(labels: Labels, retrieved: Retrieved | None, *, only: Sequence[str] | None = None) -> Slices:
@@ -207,9 +208,10 @@ def run_results(
     timings: Mapping[str, Sequence[Mapping[str, float]]],
     *,
     served: str,
+    judged: str = "",
     load: tuple[Load, ...] = (),
 ) -> tuple[RunResult, ...]:
-    """A result for each run, in order."""
+    """A result for each run, in order. ``load`` is that of the run ``judged``."""
     results = []
     for name, (whole, *parts) in assessment.estimates().items():
         own = timings.get(name, ())
@@ -222,7 +224,7 @@ def run_results(
                 slices=tuple(parts),
                 latency_ms=stages(own),
                 timings_ms=tuple(one["total"] for one in own),
-                load=load if name == served else (),
+                load=load if name == judged else (),
             )
         )
     return tuple(results)

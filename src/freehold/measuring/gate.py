@@ -105,6 +105,7 @@ def compare(
     dataset: Path | None = None,
     split: str | None = None,
     measures: Sequence[str] = MEASURES,
+    allow_missing: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
     call: Mapping[str, object],
@@ -119,7 +120,7 @@ def compare(
     with ExitStack() as stack:
         sides = {"A": contender(house, one, stack), "B": contender(house, other, stack)}
         labels = _labels(list(sides.values()), dataset, split)
-        match = _search(house, sides, labels, wanted, searches=SEARCHES, progress=progress)
+        match = _search(house, sides, labels, wanted, searches=SEARCHES, allow_missing=allow_missing, progress=progress)
         assessment = _assess(match, labels, wanted, None, resamples, seed)
         return _keep("compare", house, labels, match, assessment, sides=sides, call=call, started=started)
 
@@ -131,6 +132,7 @@ def gate(
     *,
     dataset: Path | None = None,
     split: str | None = None,
+    allow_missing: bool = False,
     call: Mapping[str, object],
     progress: Progress,
 ) -> Evaluation:
@@ -148,7 +150,9 @@ def gate(
     with ExitStack() as stack:
         sides = {CANDIDATE: contender(house, candidate, stack), LIVE: contender(house, against, stack)}
         labels = _labels(list(sides.values()), dataset or house.root / part.dataset, split or part.split or None)
-        match = _search(house, sides, labels, wanted, searches=part.searches, progress=progress)
+        match = _search(
+            house, sides, labels, wanted, searches=part.searches, allow_missing=allow_missing, progress=progress
+        )
         assessment = _assess(match, labels, wanted, part.slices, part.resamples, part.seed)
         timed = match.timings.get(CANDIDATE, ())
         verdict = judge(
@@ -191,6 +195,7 @@ def _search(
     measures: Sequence[Measure],
     *,
     searches: int,
+    allow_missing: bool,
     progress: Progress,
 ) -> _Match:
     match = _Match({}, {}, locate(labels, house.shelf, allow_missing=True), {}, None, {})
@@ -210,7 +215,7 @@ def _search(
             queries,
             {name: side.plan},
             engines=engines,
-            located=locate(labels, side.house.shelf),
+            located=locate(labels, side.house.shelf, allow_missing=allow_missing),
             depth=max([RUN_DEPTH, *(measure.cutoff or 0 for measure in measures)]),
             judged=name,
             progress=progress,
