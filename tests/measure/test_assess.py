@@ -66,6 +66,7 @@ def test_estimates_by_hand() -> None:
     assert recall.value == 7 / 8
     assert recall.queries == 8
     assert recall.judged == pytest.approx((7 * 2 / 5 + 1 / 5) / 8)
+    assert of(half.measures, "R@5").judged == pytest.approx((5 * 2 / 5 + 1 / 5) / 6)
     gains = [1, 1 / np.log2(3), 1 / np.log2(5), 1, 0, 1 / 2, 1 / np.log2(3), 1 / np.log2(3)]
     assert of(everything.measures, "nDCG@10").value == pytest.approx(np.mean(gains))
     assert of(half.measures, "nDCG@10").value == pytest.approx(np.mean(gains[:6]))

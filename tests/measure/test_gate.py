@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats as scipy_stats
 
 from freehold.core.errors import UsageError
 from freehold.core.experiment import Check, Verdict
@@ -123,6 +124,14 @@ def test_a_large_drop_is_refused() -> None:
     assert re.fullmatch(r"RR@10 -0\.\d{3} \[-0\.\d{3}, -0\.\d{3}\]: worse, p = \S+ after Holm", verdict.reasons[0])
 
 
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
+def test_the_bound_is_one_sided_at_alpha(alpha: float) -> None:
+    """Where queries are lost or are not, it is the exact binomial one."""
+    check = only(gate([1] * 60, [1] * 56 + [MISSED] * 4, measures=("R@5",), alpha=alpha, resamples=50_000))
+    assert check.ci is not None
+    assert check.ci[0] == pytest.approx(-scipy_stats.beta.ppf(1 - alpha, 5, 56), abs=0.003)
+
+
 def test_a_large_gain_passes_with_few_queries() -> None:
     assert gate([5] * 40, [1] * 40, margin=0.0).decision == "passed"
 
@@ -135,6 +144,7 @@ def test_a_drop_within_the_margin_passes() -> None:
     assert check.p_worse < 0.05
     assert check.decision == "passed"
     assert check.reason.endswith("no worse than the margin of 0.06 allows")
+    assert check.visible_drop == 0.06  # it could see less, but does not refuse it
 
 
 def test_noise_over_few_queries_is_underpowered_and_says_how_many_would_do() -> None:
@@ -258,7 +268,14 @@ TIMES = [float(ms) for ms in range(1, 201)]  # the 95th percentile is 190 ms, wi
 
 @pytest.mark.parametrize(
     ("limit_ms", "decision"),
-    [(250.0, "passed"), (196.0, "passed"), (190.0, "underpowered"), (184.0, "refused"), (50.0, "refused")],
+    [
+        (250.0, "passed"),
+        (196.0, "passed"),
+        (193.0, "underpowered"),
+        (187.0, "underpowered"),
+        (184.0, "refused"),
+        (50.0, "refused"),
+    ],
 )
 def test_p95_against_its_limit(limit_ms: float, decision: str) -> None:
     check = latency(TIMES[::-1], limit_ms)

@@ -25,6 +25,8 @@ def test_a_field_parts_the_queries() -> None:
 def test_small_slices_are_left_out() -> None:
     values = dealt("de", "fr") | dict.fromkeys(QUERIES[: FEWEST_QUERIES - 1], "en")
     assert list(make_slices({"language": values})) == ["language=de", "language=fr"]
+    values |= dict.fromkeys(QUERIES[:FEWEST_QUERIES], "en")
+    assert list(make_slices({"language": values})) == ["language=de", "language=en", "language=fr"]
     rare = {query: "de" if place else "fr" for place, query in enumerate(QUERIES)}
     assert make_slices({"language": rare}) == {}
     assert list(make_slices({"language": rare}, only=["language"])) == ["language=de"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from rich.markup import escape
@@ -12,6 +12,10 @@ from rich.markup import escape
 from freehold.cli import measured, output
 from freehold.cli.common import Json, open_house
 from freehold.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from freehold.house import House
+    from freehold.measuring.record import Kept
 
 MODES = ("lexical", "dense", "hybrid")
 
@@ -60,7 +64,7 @@ def evaluate(
     call = _passed(context)
     with open_house(context) as house, output.progress_bars() as progress:
         if all(compare):
-            evaluation = comparing.compare(
+            kept = comparing.compare(
                 house,
                 *compare,
                 dataset=dataset,
@@ -90,9 +94,9 @@ def evaluate(
                 seed=seed,
                 call=call,
             )
-            evaluation = measuring.evaluate(house, request, progress=progress)
-        _write(evaluation, house, runs=runs, report=report)
-    measured.print_experiment(evaluation.experiment, as_json=as_json)
+            kept = measuring.evaluate(house, request, progress=progress)
+        _write(kept, house, runs=runs, report=report)
+    measured.print_experiment(kept.experiment, as_json=as_json)
     _say_report(report, as_json=as_json)
 
 
@@ -112,7 +116,7 @@ def gate(
     from freehold.measuring import gate as gating
 
     with open_house(context) as house, output.progress_bars() as progress:
-        evaluation = gating.gate(
+        kept = gating.gate(
             house,
             candidate,
             against,
@@ -122,8 +126,8 @@ def gate(
             call=_passed(context),
             progress=progress,
         )
-        _write(evaluation, house, runs=runs, report=report)
-    experiment = evaluation.experiment
+        _write(kept, house, runs=runs, report=report)
+    experiment = kept.experiment
     if junit:
         measured.write(junit, measured.junit(experiment))
     measured.print_experiment(experiment, as_json=as_json)
@@ -172,7 +176,7 @@ def tune_retrieval(
     )
     with open_house(context) as house, output.progress_bars() as progress:
         found = tuning.tune_retrieval(house, request, progress=progress)
-        _write(found.evaluation, house, runs=runs, report=report)
+        _write(found.kept, house, runs=runs, report=report)
     measured.print_tuned(found, as_json=as_json)
     _say_report(report, as_json=as_json)
 
@@ -202,15 +206,15 @@ def experiments_show(
     _say_report(report, as_json=as_json)
 
 
-def _write(evaluation: Any, house: Any, *, runs: Path | None, report: Path | None) -> None:
+def _write(kept: Kept, house: House, *, runs: Path | None, report: Path | None) -> None:
     if runs:
-        for name, data in evaluation.run_files().items():
+        for name, data in kept.evaluation.run_files().items():
             measured.write(runs / f"{name}.run", data)
     if report:
         from freehold.measure.report.page import render
-        from freehold.measuring.evaluate import detail
+        from freehold.measuring.words import detail
 
-        measured.write(report, render(evaluation.experiment, detail(evaluation, house)).encode())
+        measured.write(report, render(kept.experiment, detail(kept.evaluation, house)).encode())
 
 
 def _say_report(report: Path | None, *, as_json: bool) -> None:

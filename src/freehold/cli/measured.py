@@ -158,7 +158,7 @@ def _print_answers(answers: AnswerResult) -> None:
 
 def print_tuned(found: Found, *, as_json: bool) -> None:
     """What a search found, what it is worth on queries that it never saw, and what to do with it."""
-    experiment = found.evaluation.experiment
+    experiment = found.kept.experiment
     if as_json:
         candidate, settings = str(found.candidate), to_json(found.settings)
         print_json({**experiment_json(experiment), "best_settings": settings, "candidate": candidate})

@@ -13,7 +13,8 @@ from freehold.core.types import Answer
 from freehold.house import House
 from freehold.journeys.ingest import IngestReport, Progress
 from freehold.measure.report.page import render
-from freehold.measuring.evaluate import Request, detail, evaluate
+from freehold.measuring.evaluate import Request, evaluate
+from freehold.measuring.words import detail
 from freehold.models.pull import pull
 
 MERIDIAN = Path(__file__).parent / "meridian"
@@ -55,10 +56,10 @@ def walk(keep: Path | None, *, progress: Progress, download: Callable[[str, int]
         with House.create(folder, values) as house:
             pull(house.settings.embedder_model, progress=download)
             report = house.ingest([MERIDIAN / "documents"], progress=progress)
-            evaluation = evaluate(house, MEASURED, progress=progress)
-            page = render(evaluation.experiment, detail(evaluation, house))
+            kept = evaluate(house, MEASURED, progress=progress)
+            page = render(kept.experiment, detail(kept.evaluation, house))
             answers = tuple((text, house.ask(text)) for text in ASKED)
-        return DemoReport(folder, keep is not None, report, evaluation.experiment, page, answers)
+        return DemoReport(folder, keep is not None, report, kept.experiment, page, answers)
 
 
 @contextlib.contextmanager

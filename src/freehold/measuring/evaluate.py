@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,8 @@ from pathlib import Path
 
 from freehold.config import Settings
 from freehold.core.errors import SettingsError, UsageError
-from freehold.core.experiment import Ambiguity, AnswerResult, Experiment, Load, Quantiles, RunResult
-from freehold.core.ids import new_id
+from freehold.core.experiment import Ambiguity, AnswerResult, Load
 from freehold.core.ports import SupportJudge
-from freehold.core.records import to_json
 from freehold.core.types import Mode
 from freehold.house import House, open_house
 from freehold.journeys.answering import ask_all, summarise_answers
@@ -36,9 +35,6 @@ from freehold.measure import ambiguity as ambiguous
 from freehold.measure.assess import Assessment
 from freehold.measure.gate import parse_measures
 from freehold.measure.labels import Labels, read_labels
-from freehold.measure.latency import quantiles
-from freehold.measure.report.contest import Detail
-from freehold.measure.runs import write_run
 from freehold.measure.slices import Slices, length_of, make_slices, metadata_fields
 from freehold.measuring import record
 from freehold.text.acronyms import Acronyms
@@ -48,8 +44,6 @@ MEASURES = ("nDCG@10", "RR@10", "P@5", "R@10", "R@50", "FPR@5", "Success@5")
 SEARCHES = 200
 LOAD_SECONDS = 5.0
 RERANKED = "+rerank"
-TOPS = 3
-SNIPPET_CHARS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +68,7 @@ class Request:
     call: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """An experiment with what it was computed from."""
-
-    experiment: Experiment
-    labels: Labels
-    located: Located
-    assessment: Assessment
-    chunks: Mapping[str, str]
-    """Document or passage -> chunk that stood for it."""
-    acronyms: Acronyms | None = None
-
-    def run_files(self) -> Mapping[str, bytes]:
-        """Run name -> TREC run file."""
-        return {name: write_run(run, tag=name) for name, run in self.assessment.runs.items()}
-
-
-def evaluate(house: House, request: Request, *, progress: Progress) -> Evaluation:
+def evaluate(house: House, request: Request, *, progress: Progress) -> record.Kept:
     """Measure a house on a labelled set and keep the experiment in it.
 
     Raises UsageError, with file and line, for a set that is not as it must be or whose corpus is not in the house;
@@ -100,6 +77,9 @@ def evaluate(house: House, request: Request, *, progress: Progress) -> Evaluatio
     started = time.perf_counter()
     measures = parse_measures(request.measures)
     labels = read_labels(request.dataset, request.split)
+    if not labels.qrels:
+        hint = "label what is relevant to at least some of the questions"
+        raise UsageError(f"split {labels.split} of {labels.name} labels no document as relevant", hint=hint)
     engines = house.engines()
     located = locate(labels, house.shelf, allow_missing=request.allow_missing)
     plans, served = plans_for(house, request.modes, request.rerank)
@@ -128,28 +108,21 @@ def evaluate(house: House, request: Request, *, progress: Progress) -> Evaluatio
             opener, texts, clients=request.clients, cores=_cores(house), seconds=LOAD_SECONDS, progress=progress
         )
     answers = _answers(house, labels, located, plans[judged], judged, request, progress) if request.answers else None
-    experiment = Experiment(
-        id=new_id(),
-        kind="eval",
-        created=record.now(),
-        dataset=record.dataset_info(labels, located),
-        house=record.house_info(house),
-        models=record.models(house, generator=request.answers),
-        settings=record.in_force(house.settings),
-        settings_passed=record.passed(house.settings, request.call),
-        versions=record.versions(),
-        machine=record.machine(),
-        seed=request.seed,
-        resamples=request.resamples,
-        runs=run_results(assessment, plans, timings, served=served, judged=judged, load=load),
+    return record.keep(
+        "eval",
+        house,
+        record.Evaluation(labels, located, assessment, retrieved.chunks, acronyms),
+        plans=plans,
+        timings=timings,
+        served=served,
+        call=request.call,
+        generator=request.answers,
         comparisons=tuple(row for run, base in _pairs(list(plans), judged) for row in assessment.compare(run, base)),
+        load={judged: load},
         ambiguity=_ambiguity(assessment, retrieved, judged, acronyms),
         answers=answers,
-        seconds=round(time.perf_counter() - started, 3),
+        started=started,
     )
-    evaluation = Evaluation(experiment, labels, located, assessment, retrieved.chunks, acronyms)
-    house.experiments.put(experiment, evaluation.run_files())
-    return evaluation
 
 
 def plans_for(house: House, modes: Sequence[Mode], rerank: bool | None) -> tuple[dict[str, Plan], str]:
@@ -202,40 +175,6 @@ def _language(text: str) -> str:
     return likely_language(text) if code == UNDETERMINED else code
 
 
-def run_results(
-    assessment: Assessment,
-    plans: Mapping[str, Plan],
-    timings: Mapping[str, Sequence[Mapping[str, float]]],
-    *,
-    served: str,
-    judged: str = "",
-    load: tuple[Load, ...] = (),
-) -> tuple[RunResult, ...]:
-    """A result for each run, in order. ``load`` is that of the run ``judged``."""
-    results = []
-    for name, (whole, *parts) in assessment.estimates().items():
-        own = timings.get(name, ())
-        results.append(
-            RunResult(
-                name=name,
-                plan=to_json(plans[name]) if name in plans else {},
-                served=name == served,
-                measures=whole.measures,
-                slices=tuple(parts),
-                latency_ms=stages(own),
-                timings_ms=tuple(one["total"] for one in own),
-                load=load if name == judged else (),
-            )
-        )
-    return tuple(results)
-
-
-def stages(timings: Sequence[Mapping[str, float]]) -> Mapping[str, Quantiles]:
-    """Quantiles of each stage's milliseconds."""
-    names = dict.fromkeys(name for one in timings for name in one)
-    return {name: quantiles([one[name] for one in timings if name in one]) for name in names}
-
-
 def _pairs(names: Sequence[str], served: str) -> list[tuple[str, str]]:
     """What is compared: what is served against each other run, then hybrids against single legs."""
     pairs = [(served, name) for name in names if name != served]
@@ -270,7 +209,8 @@ def _answers(
     engines, voice = house.engines(), house.voice()
     queries = checked_queries(labels, engines, sorted(labels.gold))
     local, model = AlignmentJudge(embedder=voice.judge), support_model(house.settings)
-    sample = read_sample(Path(house.settings.judge.sample)) if house.settings.judge.sample else read_sample()
+    own_sample = house.settings.judge.sample
+    sample = read_sample(house.root / own_sample) if own_sample else read_sample()
     calibration = calibrate([local, model] if model else [local], sample)  # first: a judge that fails fails here
     told = ask_all(queries, plan=plan, engines=engines, voice=voice, located=located, judge=model, progress=progress)
     languages, lengths = ({q.id: told_of(q.text) for q in queries} for told_of in (_language, length_of))
@@ -306,40 +246,4 @@ def _open_search(root: Path, threads: int) -> Iterator[Search]:
 
 
 def _cores(house: House) -> int:
-    import os
-
     return house.settings.embedder.threads or os.cpu_count() or 1
-
-
-def detail(evaluation: Evaluation, house: House) -> Detail:
-    """The words and the query-by-query values that a report shows, looked up in the house and in the labels."""
-    assessment, labels = evaluation.assessment, evaluation.labels
-    headline = assessment.measures[0]
-    meanings = evaluation.acronyms.ambiguous() if evaluation.acronyms else {}
-    return Detail(
-        measure=str(headline),
-        queries={query: labelled.text for query, labelled in labels.queries.items()},
-        values={run: assessment.by_query(run, headline) for run in assessment.runs},
-        tops={
-            run: {query: tuple(list(scores)[:TOPS]) for query, scores in ranked.items()}
-            for run, ranked in assessment.runs.items()
-        },
-        relevant={q: tuple(u for u, grade in grades.items() if grade > 0) for q, grades in labels.qrels.items()},
-        texts=_texts(evaluation, house),
-        expansions={name: tuple(spellings) for name, spellings in meanings.items()},
-    )
-
-
-def _texts(evaluation: Evaluation, house: House) -> dict[str, str]:
-    """Unit -> the chunk that was found for it; for a labelled one that was not, the beginning of its text."""
-    views = house.shelf.views(set(evaluation.chunks.values()))
-    texts = {unit: views[chunk].chunk.text for unit, chunk in evaluation.chunks.items() if chunk in views}
-    labels, known = evaluation.labels, house.shelf.known()
-    sources = {name: source for source, name in evaluation.located.names.items()}
-    for unit in labels.at:
-        source = sources.get(labels.spans[unit].unit if labels.spans else unit)
-        if unit not in texts and source is not None and source in known:
-            span = labels.spans.get(unit)
-            text = house.shelf.text(known[source].document_id)
-            texts[unit] = span.quote or text[span.start : span.end] if span else text[:SNIPPET_CHARS]
-    return texts

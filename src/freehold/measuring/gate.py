@@ -16,7 +16,6 @@ from typing import Literal
 from freehold import config
 from freehold.core.errors import SettingsError, UsageError
 from freehold.core.experiment import Experiment, Verdict
-from freehold.core.ids import new_id
 from freehold.core.types import Query
 from freehold.house import House, open_house
 from freehold.journeys.evaluate import RUN_DEPTH, Retrieved, checked_queries, retrieve, time_searches
@@ -30,7 +29,7 @@ from freehold.measure.ranking import Measure
 from freehold.measure.runs import read_run
 from freehold.measure.stats import RESAMPLES
 from freehold.measuring import record
-from freehold.measuring.evaluate import MEASURES, SEARCHES, Evaluation, run_results, slices_of
+from freehold.measuring.evaluate import MEASURES, SEARCHES, slices_of
 
 LIVE = "live"
 CANDIDATE = "candidate"
@@ -110,7 +109,7 @@ def compare(
     seed: int = 0,
     call: Mapping[str, object],
     progress: Progress,
-) -> Evaluation:
+) -> record.Kept:
     """``one`` minus ``other``, paired, in every measure over all queries and every slice; kept as an experiment.
 
     ``dataset``: None takes that of the experiments named. Raises UsageError where there is none or they differ.
@@ -135,7 +134,7 @@ def gate(
     allow_missing: bool = False,
     call: Mapping[str, object],
     progress: Progress,
-) -> Evaluation:
+) -> record.Kept:
     """The verdict of the house's [gate] on a candidate; kept as an experiment with both runs.
 
     Raises SettingsError where no dataset is declared or given, UsageError for a candidate that means nothing.
@@ -253,27 +252,18 @@ def _keep(
     call: Mapping[str, object],
     verdict: Verdict | None = None,
     started: float,
-) -> Evaluation:
+) -> record.Kept:
     first, second = sides
     told = {name: side.told for name, side in sides.items()}
-    experiment = Experiment(
-        id=new_id(),
-        kind=kind,
-        created=record.now(),
-        dataset=record.dataset_info(labels, match.located),
-        house=record.house_info(house),
-        models=record.models(house, generator=False),
-        settings=record.in_force(house.settings),
-        settings_passed=record.passed(house.settings, {**call, **told}),
-        versions=record.versions(),
-        machine=record.machine(),
-        seed=assessment.seed,
-        resamples=assessment.resamples,
-        runs=run_results(assessment, match.plans, match.timings, served=LIVE),
+    return record.keep(
+        kind,
+        house,
+        record.Evaluation(labels, match.located, assessment, match.chunks),
+        plans=match.plans,
+        timings=match.timings,
+        served=LIVE,
+        call={**call, **told},
         comparisons=assessment.compare(first, second),
         verdict=verdict,
-        seconds=round(time.perf_counter() - started, 3),
+        started=started,
     )
-    evaluation = Evaluation(experiment, labels, match.located, assessment, match.chunks)
-    house.experiments.put(experiment, evaluation.run_files())
-    return evaluation

@@ -18,8 +18,8 @@ from typing import Any, get_args
 
 from freehold import config
 from freehold.core.errors import SettingsError, UsageError
-from freehold.core.experiment import Experiment, Study
-from freehold.core.ids import canonical_json, new_id, sha256_hex
+from freehold.core.experiment import Study
+from freehold.core.ids import canonical_json, sha256_hex
 from freehold.house import House, open_house
 from freehold.journeys.evaluate import RUN_DEPTH, checked_queries, retrieve, time_searches
 from freehold.journeys.ingest import Progress
@@ -31,7 +31,7 @@ from freehold.measure.labels import Labels, part_of, read_labels, splits_of
 from freehold.measure.ranking import Measure
 from freehold.measure.stats import RESAMPLES
 from freehold.measuring import record
-from freehold.measuring.evaluate import MEASURES, SEARCHES, Evaluation, run_results, slices_of
+from freehold.measuring.evaluate import MEASURES, SEARCHES, slices_of
 from freehold.store.files import write_durably
 from freehold.store.lock import writer_lock
 from freehold.text.chunk import ChunkKind
@@ -72,7 +72,7 @@ class Request:
 class Found:
     """What a search found: the comparison with the default on held-out queries, and where the settings lie."""
 
-    evaluation: Evaluation
+    kept: record.Kept
     settings: Mapping[str, object]
     """Those that differ from the house's."""
     folder: Path
@@ -151,7 +151,7 @@ def tune_retrieval(house: House, request: Request, *, progress: Progress) -> Fou
             grounds[chunker]()
         best_house = houses[chunker]
         sides = {DEFAULT: (house, house.plan()), TUNED: (best_house, plan_of(values))}
-        evaluation = _tell_apart(sides, unseen, study, request, started=started, progress=progress)
+        kept = _tell_apart(sides, unseen, study, request, started=started, progress=progress)
         settings = _settings(house, values, chunkers[chunker])
         candidate = _write(folder, house, settings, best_house)
         for other in houses.values():
@@ -159,7 +159,7 @@ def tune_retrieval(house: House, request: Request, *, progress: Progress) -> Fou
                 other.close()
         if not request.keep:
             _sweep(folder, keep=best_house.root)
-    return Found(evaluation, settings, folder, candidate)
+    return Found(kept, settings, folder, candidate)
 
 
 def _splits(request: Request) -> tuple[Labels, Labels]:
@@ -249,7 +249,7 @@ def _tell_apart(
     *,
     started: float,
     progress: Progress,
-) -> Evaluation:
+) -> record.Kept:
     """Default and best on the held-out queries, paired."""
     house, _ = sides[DEFAULT]
     measures = tuple(dict.fromkeys(map(Measure.parse, [request.measure, *MEASURES])))
@@ -271,28 +271,18 @@ def _tell_apart(
     runs = {name: got.runs[name] for name, got in found.items()}
     slices = slices_of(labels, found[DEFAULT])
     assessment = Assessment(runs, labels.qrels, measures, slices, RESAMPLES, request.seed)
-    located = locate(labels, house.shelf)
-    experiment = Experiment(
-        id=new_id(),
-        kind="tune",
-        created=record.now(),
-        dataset=record.dataset_info(labels, located),
-        house=record.house_info(house),
-        models=record.models(house, generator=False),
-        settings=record.in_force(house.settings),
-        settings_passed=record.passed(house.settings, request.call),
-        versions=record.versions(),
-        machine=record.machine(),
-        seed=request.seed,
-        resamples=RESAMPLES,
-        runs=run_results(assessment, {name: plan for name, (_, plan) in sides.items()}, timings, served=DEFAULT),
+    return record.keep(
+        "tune",
+        house,
+        record.Evaluation(labels, locate(labels, house.shelf), assessment, found[DEFAULT].chunks),
+        plans={name: plan for name, (_, plan) in sides.items()},
+        timings=timings,
+        served=DEFAULT,
+        call=request.call,
         comparisons=assessment.compare(TUNED, DEFAULT),
         study=study,
-        seconds=round(time.perf_counter() - started, 3),
+        started=started,
     )
-    evaluation = Evaluation(experiment, labels, located, assessment, found[DEFAULT].chunks)
-    house.experiments.put(experiment, evaluation.run_files())
-    return evaluation
 
 
 def _settings(house: House, values: Mapping[str, Any], chunking: Mapping[str, object]) -> Mapping[str, object]:
