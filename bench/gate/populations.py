@@ -6,7 +6,7 @@ Both systems share most of x, as systems over one corpus do; the rest is noise o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,141 +14,130 @@ from numpy.typing import NDArray
 
 from freehold.measure.ranking import Grades, Measure, Scores, score
 
+NAMES = ("nDCG@10", "R@50")
+MEASURES = tuple(map(Measure.parse, NAMES))
 DEPTH = 50
 POOL = 75
 """Other documents that a query's rankings draw from."""
 SPREAD, CENTRE = 2.5, 0.8
-SLICES = {"a": 0.5, "b": 0.3, "c": 0.2}
-"""Value of the field ``part`` -> share of the queries."""
+PARTS = {"a": 0.5, "b": 0.3, "c": 0.2}
+"""Value of the field ``part``, a slice -> share of the queries."""
+KINDS = {
+    "one relevant, close": (1, 0.25),
+    "one relevant, apart": (1, 1.2),
+    "several relevant, close": (8, 0.25),
+    "several relevant, apart": (8, 1.2),
+}
+"""Kind -> most relevant documents of a query, and noise of a system's own."""
+EVERYWHERE, FEW_LOST, REST_SAME = "everywhere", "few lost", "few lost, rest same"
 
-Ranking = Mapping[str, float]
-Places = NDArray[np.float64]
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A system: its rankings of the queries, and their values, float64 (queries, measures)."""
+
+    rankings: Sequence[Scores]
+    values: Float64
+
+    def with_some_of(self, other: Side, chosen: NDArray[np.bool_]) -> Side:
+        rankings = [two if take else one for one, two, take in zip(self.rankings, other.rankings, chosen, strict=True)]
+        return Side(rankings, np.where(chosen[:, None], other.values, self.values))
 
 
 @dataclass(frozen=True)
 class Population:
-    """Queries side by side; ``part`` is the slice of each."""
+    """Queries with two systems side by side; ``parts`` is the slice of each query."""
 
-    name: str
     qrels: Sequence[Grades]
-    live: Sequence[Scores]
-    candidate: Sequence[Scores]
-    part: Sequence[str]
+    live: Side
+    candidate: Side
+    parts: NDArray[np.str_]
 
-    def differences(self, measures: Sequence[Measure]) -> NDArray[np.float64]:
-        """Candidate - live, (queries, measures)."""
-        names = [f"{row:06d}" for row in range(len(self.qrels))]
-        qrels = dict(zip(names, self.qrels, strict=True))
-        sides = (self.candidate, self.live)
-        one, other = (score(dict(zip(names, side, strict=True)), qrels, measures) for side in sides)
-        return one - other
-
-    def drops(self, measures: Sequence[Measure]) -> dict[str, float]:
+    def drops(self) -> dict[str, float]:
         """True drop by the names that the gate gives its checks."""
-        lost = -self.differences(measures)
-        parts = np.array(self.part)
-        found = {str(measure): lost[:, j].mean() for j, measure in enumerate(measures)}
-        for part in sorted(set(self.part)):
-            for j, measure in enumerate(measures):
-                found[f"{measure} on part={part}"] = lost[parts == part, j].mean()
-        return {name: float(drop) for name, drop in found.items()}
+        lost = self.live.values - self.candidate.values
+        found = dict(zip(NAMES, lost.mean(axis=0).tolist(), strict=True))
+        for part in PARTS:
+            own = lost[self.parts == part]
+            found |= {f"{name} on part={part}": float(own[:, j].mean()) for j, name in enumerate(NAMES) if len(own)}
+        return found
+
+
+def side(rankings: Sequence[Scores], qrels: Sequence[Grades]) -> Side:
+    """A system from its rankings."""
+    names = [f"{row:06d}" for row in range(len(qrels))]
+    return Side(
+        rankings, score(dict(zip(names, rankings, strict=True)), dict(zip(names, qrels, strict=True)), MEASURES)
+    )
 
 
 class Maker:
-    """Populations of one kind: how many documents are relevant to a query, and how far apart the systems are."""
+    """Populations of one kind over the same queries and the same live system."""
 
-    def __init__(self, name: str, *, most_relevant: int, own_noise: float, queries: int, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        self._name, self._queries, self._rng = name, queries, rng
-        shared = (SPREAD**2 - own_noise**2) ** 0.5
-        counts = rng.integers(2, most_relevant + 1, queries) if most_relevant > 1 else np.ones(queries, dtype=int)
-        places = [rng.normal(CENTRE, shared, count) for count in counts]
-        self._qrels = [{f"r{i}": int(g) for i, g in enumerate(rng.integers(1, 3, count))} for count in counts]
-        self._live, self._equal, self._worse = (
-            [place + rng.normal(shift, own_noise, len(place)) for place in places] for shift in (0.0, 0.0, 1.0)
-        )
-        self._part = rng.choice(list(SLICES), size=queries, p=list(SLICES.values())).tolist()
+    def __init__(self, kind: str, *, queries: int, seed: int) -> None:
+        most, own_noise = KINDS[kind]
+        self._rng = rng = np.random.default_rng([seed, *kind.encode()])
         self._others = [[f"n{i:02d}" for i in rng.permutation(POOL)[:DEPTH]] for _ in range(64)]
+        counts = rng.integers(2, most + 1, queries) if most > 1 else np.ones(queries, dtype=int)
+        self._qrels = [{f"r{i}": int(g) for i, g in enumerate(rng.integers(1, 3, count))} for count in counts]
+        places = [rng.normal(CENTRE, (SPREAD**2 - own_noise**2) ** 0.5, count) for count in counts]
+        self._live, self._equal, self._worse = (
+            self._side([x + rng.normal(shift, own_noise, len(x)) for x in places]) for shift in (0.0, 0.0, 1.0)
+        )
+        self._best, self._lost = (self._side([np.full(len(x), limit) for x in places]) for limit in (-np.inf, np.inf))
+        self._parts = rng.choice(list(PARTS), size=queries, p=list(PARTS.values()))
 
     def equal(self) -> Population:
-        """Two systems of which neither is better by design; swap them at random, and neither is better at all."""
-        live, candidate = ([self._ranking(x) for x in side] for side in (self._live, self._equal))
-        return Population(self._name, self._qrels, live, candidate, self._part)
+        """Two systems of which neither is better by design: swap them at random, and neither is better at all."""
+        return Population(self._qrels, self._live, self._equal, self._parts)
 
-    def worse(self, base: Population, shape: str, measure: Measure, drop: float, *, part: str = "") -> Population:
-        """``base`` with as many of its candidate's rankings made worse as bring the mean down by ``drop``.
+    def worse(self, shape: str, measure: int, drop: float, *, part: str = "") -> Population:
+        """As many of the candidate's rankings made worse as bring its mean down by ``drop``; None where none do.
 
-        Shapes: ``everywhere`` moves relevant documents down by a factor e in some queries; ``few lost`` loses all
-        relevant documents of a few; ``few lost, rest same`` does, and leaves the live ranking everywhere else.
-        ``part``: the drop is of this slice, and there.
+        ``everywhere`` moves relevant documents down by a factor e in some queries; ``few lost`` loses all relevant ones
+        of a few; ``few lost, rest same`` does, and gives the live ranking everywhere else. ``part``: in this slice.
         """
-        if shape == "everywhere":
-            spoiled = [self._ranking(x) for x in self._worse]
-        else:
-            spoiled = [self._ranking(np.full(1, np.inf)) for _ in self._worse]
-        if shape == "few lost, rest same":
-            base = replace(base, candidate=base.live)
-        return _reach(base, spoiled, measure, -drop, self._rng, part=part)
+        start = self._live if shape == REST_SAME else self._equal
+        spoiled = self._worse if shape == EVERYWHERE else self._lost
+        return self._reach(start, spoiled, measure, drop, part=part)
 
-    def uneven(self, base: Population, measure: Measure) -> Population:
-        """Equal on the mean, and not alike: three queries in a hundred gain all there is, many others lose a little."""
-        chosen = self._rng.random(self._queries) < 0.03
-        best = [self._ranking(np.full(len(x), -np.inf)) for x in self._live]
-        slightly = [self._ranking(x + 0.5) for x in self._equal]
-        gained = [best[i] if chosen[i] else ranking for i, ranking in enumerate(base.candidate)]
-        return _reach(replace(base, candidate=gained), slightly, measure, 0.0, self._rng)
+    def uneven(self, measure: int) -> Population:
+        """Equal on the mean, and not alike: three queries in a hundred gain all there is, others lose a little."""
+        gained = self._equal.with_some_of(self._best, self._rng.random(len(self._qrels)) < 0.03)
+        return self._reach(gained, self._worse, measure, 0.0)
 
-    def _ranking(self, places: Places) -> Ranking:
-        others = self._others[int(self._rng.integers(len(self._others)))]
+    def _reach(self, start: Side, spoiled: Side, measure: int, drop: float, *, part: str = "") -> Population:
+        inside = self._parts == part if part else np.ones(len(self._qrels), dtype=bool)
+        order = self._rng.permutation(np.flatnonzero(inside))
+        lost = (self._live.values - start.values)[inside, measure].sum()
+        losses = lost + np.cumsum((start.values - spoiled.values)[order, measure])
+        reached = np.flatnonzero(losses >= drop * inside.sum())
+        if not len(reached):
+            raise CannotReach
+        chosen = np.zeros(len(self._qrels), dtype=bool)
+        chosen[order[: reached[0] + 1]] = True
+        return replace(self.equal(), candidate=start.with_some_of(spoiled, chosen))
+
+    def _side(self, places: Sequence[Float64]) -> Side:
+        return side([self._ranking(x) for x in places], self._qrels)
+
+    def _ranking(self, places: Float64) -> Scores:
+        order = list(self._others[int(self._rng.integers(len(self._others)))])
         ranks = np.floor(np.exp(np.minimum(places, 99.0)))
-        order = list(others)
         for rank, document in sorted((int(rank), i) for i, rank in enumerate(ranks) if rank < DEPTH):
             order.insert(rank, f"r{document}")
         return dict(zip(order[:DEPTH], range(DEPTH, 0, -1), strict=True))
 
 
-def _reach(
-    base: Population,
-    other: Sequence[Scores],
-    measure: Measure,
-    mean: float,
-    rng: np.random.Generator,
-    *,
-    part: str = "",
-) -> Population:
-    """``base`` with candidates from ``other`` in as many queries as bring the mean difference down to ``mean``."""
-    inside = np.array([not part or own == part for own in base.part])
-    now, then = (replace(base, candidate=side).differences([measure])[:, 0] for side in (base.candidate, other))
-    order = [row for row in rng.permutation(len(now)).tolist() if inside[row]]
-    sums = now[inside].sum() + np.cumsum((then - now)[order])
-    reached = np.flatnonzero(sums <= mean * inside.sum())
-    if not len(reached):
-        raise ValueError(f"{base.name} cannot reach {mean:+.3f} in {measure}")
-    chosen = set(order[: int(reached[0]) + 1])
-    candidate = [other[i] if i in chosen else ranking for i, ranking in enumerate(base.candidate)]
-    return replace(base, candidate=candidate)
+class CannotReach(Exception):
+    """Even all rankings made worse do not bring the mean down that far."""
 
 
-def of_runs(
-    name: str, live: Mapping[str, Scores], candidate: Mapping[str, Scores], qrels: Mapping[str, Grades]
-) -> Population:
-    """The queries of real runs as a population."""
+def of_runs(live: Mapping[str, Scores], candidate: Mapping[str, Scores], qrels: Mapping[str, Grades]) -> Population:
+    """The queries of two real runs."""
     queries = sorted(qrels)
-    sides = ([dict(run.get(query, {})) for query in queries] for run in (live, candidate))
-    return Population(name, [qrels[query] for query in queries], *sides, [""] * len(queries))
-
-
-MAKERS: Mapping[str, Callable[[int, int], Maker]] = {
-    "one relevant, close": lambda n, seed: Maker(
-        "one relevant, close", most_relevant=1, own_noise=0.25, queries=n, seed=seed
-    ),
-    "one relevant, apart": lambda n, seed: Maker(
-        "one relevant, apart", most_relevant=1, own_noise=1.2, queries=n, seed=seed + 1
-    ),
-    "several relevant, close": lambda n, seed: Maker(
-        "several relevant, close", most_relevant=8, own_noise=0.25, queries=n, seed=seed + 2
-    ),
-    "several relevant, apart": lambda n, seed: Maker(
-        "several relevant, apart", most_relevant=8, own_noise=1.2, queries=n, seed=seed + 3
-    ),
-}
+    grades = [qrels[query] for query in queries]
+    sides = [side([dict(run.get(query, {})) for query in queries], grades) for run in (live, candidate)]
+    return Population(grades, sides[0], sides[1], np.full(len(queries), ""))

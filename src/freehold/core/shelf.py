@@ -174,6 +174,10 @@ class Shelf(Protocol):
         """A document's whole cleaned text."""
         ...
 
+    def texts(self) -> Iterator[str]:
+        """Every document's whole cleaned text, some hundred at a time, in no promised order."""
+        ...
+
     def document(self, document_id: str) -> Document:
         """A document whole. Raises StorageFault when there is none."""
         ...

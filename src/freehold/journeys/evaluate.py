@@ -167,8 +167,8 @@ def time_searches(
 def corpus_acronyms(engines: Engines, *, progress: Progress) -> Acronyms:
     """The acronyms that the house's documents define."""
     acronyms = Acronyms()
-    known = engines.shelf.known().values()
-    for done, document in enumerate(known, 1):
-        acronyms.add(engines.shelf.text(document.document_id))
-        progress("acronyms", done, len(known))
+    total = engines.shelf.stats().documents
+    for done, text in enumerate(engines.shelf.texts(), 1):
+        acronyms.add(text)
+        progress("acronyms", done, total)
     return acronyms

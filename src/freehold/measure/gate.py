@@ -23,7 +23,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from freehold.core.experiment import Check, Decision, Verdict
 from freehold.measure.assess import ALL, Assessment
@@ -80,7 +79,6 @@ def judge(
     table = np.column_stack([difference[:, column] * assessment.members[part] for part, column in columns])
     tests = paired_tests(table, resamples=assessment.resamples, seed=assessment.seed)
     bounds = bounded_intervals(table, resamples=assessment.resamples, seed=assessment.seed, level=1 - 2 * rules.alpha)
-    changed = _changed(assessment, candidate, live)
     usable = [test if test and test.n >= FEWEST_QUERIES else None for test in tests]
     corrected = iter(holm([test.p_worse for test in usable if test]))
     family = sum(test is not None for test in usable)
@@ -93,7 +91,9 @@ def judge(
         if test is None or bound is None:
             checks.append(_too_few(name, means, margin))
             continue
-        shown = _Shown(test, bound, next(corrected), not (changed[:, column] * assessment.members[part] > 0).any())
+        no_difference = test.difference == test.deviation == 0
+        unchanged = no_difference and _same_results(assessment, candidate, live, part, measure)
+        shown = _Shown(test, bound, next(corrected), unchanged)
         checks.append(_check(name, means, shown, margin, rules.alpha, family))
     if rules.p95_ms is not None:
         checks.append(_latency_check(timings_ms, rules.p95_ms, rules.alpha))
@@ -127,18 +127,17 @@ class _Shown:
     unchanged: bool
 
 
-def _changed(assessment: Assessment, candidate: str, live: str) -> NDArray[np.bool_]:
-    """(queries, measures): whether what the measure reads of the two results differs.
-
-    Down to the cutoff, that is: the documents, and their order for measures that heed it.
+def _same_results(assessment: Assessment, candidate: str, live: str, part: str, measure: Measure) -> bool:
+    """Whether the measure reads the same of both for every query of the slice: the same documents down to its cutoff,
+    in the same order where it heeds that.
     """
-    changed = np.zeros((len(assessment.queries), len(assessment.measures)), dtype=np.bool_)
-    for row, query in enumerate(assessment.queries):
-        one, other = (ranked(assessment.runs[run].get(query, {})) for run in (candidate, live))
-        for column, measure in enumerate(assessment.measures):
-            read = list if measure.kind in _ORDERED else frozenset
-            changed[row, column] = read(one[: measure.cutoff]) != read(other[: measure.cutoff])
-    return changed
+    read = list if measure.kind in _ORDERED else frozenset
+    asked = np.flatnonzero(~np.isnan(assessment.members[part])).tolist()
+    sides = (
+        [read(ranked(assessment.runs[run].get(assessment.queries[row], {}))[: measure.cutoff]) for row in asked]
+        for run in (candidate, live)
+    )
+    return next(sides) == next(sides)
 
 
 def _too_few(name: str, means: _Means, margin: float) -> Check:

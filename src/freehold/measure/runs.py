@@ -6,6 +6,7 @@ Scores are written strictly decreasing, so that every tool ranks alike: tools br
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -15,6 +16,7 @@ import numpy as np
 from freehold.core.errors import UsageError
 from freehold.measure.ranking import Scores, ranked
 
+_PLAIN = re.compile(r"[!-$&-~]+")
 _VISIBLE = "".join(chr(c) for c in range(33, 127) if chr(c) != "%")
 
 
@@ -25,11 +27,14 @@ def write_run(run: Mapping[str, Scores], *, tag: str) -> bytes:
     """
     lines = []
     for query in sorted(run):
-        scores = run[query]
-        last = np.float32(np.inf)
-        for rank, document in enumerate(ranked(scores), 1):
-            last = min(np.float32(scores[document]), np.nextafter(last, np.float32(-np.inf)))
-            lines.append(f"{query} Q0 {quote(document, safe=_VISIBLE)} {rank} {last:.9g} {tag}\n")
+        documents = ranked(run[query])
+        scores = np.array([run[query][document] for document in documents], dtype=np.float32)
+        if (np.diff(scores) >= 0).any():
+            for rank in range(1, len(scores)):
+                scores[rank] = min(scores[rank], np.nextafter(scores[rank - 1], np.float32(-np.inf)))
+        for rank, (document, value) in enumerate(zip(documents, scores.tolist(), strict=True), 1):
+            name = document if _PLAIN.fullmatch(document) else quote(document, safe=_VISIBLE)
+            lines.append(f"{query} Q0 {name} {rank} {value:.9g} {tag}\n")
     return "".join(lines).encode()
 
 

@@ -170,6 +170,11 @@ class Catalog:
             raise _no_document(document_id)
         return str(rows[0].text)
 
+    def texts(self) -> Iterator[str]:
+        t = _texts.c
+        for batch in _batches(self.document_ids()):
+            yield from (row.text for row in self._rows(sa.select(t.text).where(t.document_id.in_(batch))))
+
     def document(self, document_id: str) -> Document:
         whole = sa.select(_documents, _texts.c.text).join(_texts, _texts.c.document_id == _documents.c.id)
         rows = self._rows(whole.where(_documents.c.id == document_id))
