@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format bench docs clean
+.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate docs clean
 
 help:             ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 # The stamp is made anew when the declared dependencies change. The base install and the tools for developing come apart:
 # the demo needs only the first.
@@ -45,6 +45,12 @@ format: $(VENV)/dev     ## format and sort imports
 
 bench: $(VENV)/base     ## beside Haystack, LlamaIndex and txtai: DATA=folder of a BEIR set
 	@$(BIN)/python bench/peers/run.py $(if $(DATA),--data $(DATA))
+
+bench-measure: $(VENV)/dev  ## scoring and statistics beside ir-measures and ranx
+	@$(BIN)/python bench/measure/run.py
+
+bench-gate: $(VENV)/dev  ## the gate's own error rate, simulated (minutes)
+	@$(BIN)/python bench/gate/run.py
 
 docs: $(VENV)/dev       ## build the documentation into site/
 	@$(BIN)/mkdocs build --strict --quiet

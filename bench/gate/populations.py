@@ -94,10 +94,11 @@ class Maker:
         return Population(self._qrels, self._live, self._equal, self._parts)
 
     def worse(self, shape: str, measure: int, drop: float, *, part: str = "") -> Population:
-        """As many of the candidate's rankings made worse as bring its mean down by ``drop``; None where none do.
+        """As many of the candidate's rankings made worse as bring its mean down by ``drop``.
 
         ``everywhere`` moves relevant documents down by a factor e in some queries; ``few lost`` loses all relevant ones
         of a few; ``few lost, rest same`` does, and gives the live ranking everywhere else. ``part``: in this slice.
+        Raises CannotReach.
         """
         start = self._live if shape == REST_SAME else self._equal
         spoiled = self._worse if shape == EVERYWHERE else self._lost

@@ -244,6 +244,8 @@ def render(values: Mapping[str, object], *, comments: bool = True) -> str:
     """The text of a settings file that holds ``values`` (dotted keys), and every other setting as a comment."""
     out = []
     for section, kind in SECTIONS.items():
+        if not comments and not any(key.startswith(f"{section}.") for key in values):
+            continue
         out.append(f"[{section}]")
         for f in dataclasses.fields(kind):
             key, text = f"{section}.{f.name}", f.metadata["help"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,7 +41,7 @@ from freehold.models.generate import open_generator
 from freehold.models.pull import verify
 from freehold.models.rerank import LateInteraction
 from freehold.store.experiments import ExperimentFolder
-from freehold.store.files import storage_fault, write_durably
+from freehold.store.files import shred, storage_fault, write_durably
 from freehold.store.lock import writer_lock
 from freehold.store.shelf import HouseShelf
 from freehold.text.chunk import chunk
@@ -50,6 +51,9 @@ from freehold.text.terms import TermAnalyzer
 
 FORMAT = "1"
 """Version of the house's layout on disk."""
+
+TUNING = "tuning"
+"""Folder of the searches over settings: see ``freehold.measuring.tune``."""
 
 _PIPELINE = 1
 """Raised when cleaning or cutting changes what it makes of the same bytes, so that documents are made anew."""
@@ -315,8 +319,18 @@ class House:
             if found:
                 self._pin(self.embedder)
             report = ingest(found, shelf=self.shelf, read=read, workshop=workshop, progress=progress, vanished=vanished)
+            if report.removed or report.replaced:
+                self._forget_trials()
             self._sync(progress)
         return report
+
+    def _forget_trials(self) -> None:
+        """Trial houses of searches over settings hold copies of the documents: what goes here goes there too."""
+        for house in (self.root / TUNING).glob("*/houses"):
+            for path in house.rglob("*"):
+                if path.is_file():
+                    shred(path)
+            shutil.rmtree(house, ignore_errors=True)
 
     def _sync(self, progress: Progress, *, rebuild: bool = False) -> None:
         self._close_index()  # a generation that is held open cannot be removed, and neither can what it forgot

@@ -33,7 +33,7 @@ def quality(house: House, labels: Labels) -> dict[str, float]:
     engines = house.engines()
     queries = checked_queries(labels, engines, sorted(labels.qrels))
     located = locate(labels, house.shelf)
-    found = retrieve(queries, plans, engines=engines, located=located, progress=lambda *_: None)
+    found = retrieve(queries, plans, engines=engines, located=located, qrels=labels.qrels, progress=lambda *_: None)
     measure = Measure.parse("nDCG@10")
     return {name: float(score(run, labels.qrels, [measure]).mean()) for name, run in found.runs.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -122,6 +123,25 @@ def test_a_large_drop_is_refused() -> None:
     assert check.visible_drop is not None
     assert check.visible_drop < 0.2
     assert re.fullmatch(r"RR@10 -0\.\d{3} \[-0\.\d{3}, -0\.\d{3}\]: worse, p = \S+ after Holm", verdict.reasons[0])
+
+
+@pytest.mark.parametrize(("lost", "decision"), [(4, "underpowered"), (5, "refused")])
+def test_signs_of_five_losses_tell_a_drop(lost: int, decision: str) -> None:
+    """Of four, all signs agree by chance in one of 16 cases."""
+    assert gate([1] * 60, [1] * (60 - lost) + [MISSED] * lost, measures=("R@5",)).decision == decision
+
+
+def test_a_visible_drop_is_visible_where_few_lose_it_all() -> None:
+    live, candidate = [1] * 98 + [5, MISSED], [1] * 98 + [MISSED, 5]
+    check = only(gate(live, candidate, measures=("R@5",), margin=0.01))
+    share = (5 + 0.8416 * math.sqrt(5)) / 100
+    assert check.visible_drop == pytest.approx(share * 0.99, rel=1e-3)
+    lost = np.random.default_rng(0).random((200, 100)) < share
+    told = [gate([1] * 100, [MISSED if one else 1 for one in row], measures=("R@5",), resamples=500) for row in lost]
+    assert np.mean([verdict.decision == "refused" for verdict in told]) >= 0.75
+    wrong = only(gate(live, candidate, measures=("FPR@5",), margin=0.001))
+    assert wrong.baseline == pytest.approx(0.802)
+    assert wrong.visible_drop == pytest.approx(share * (1 - 0.802), rel=1e-3)  # false positives can only become more
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])

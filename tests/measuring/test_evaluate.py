@@ -37,8 +37,9 @@ def test_an_evaluation_ranks_as_the_search_does(town: Town) -> None:
         }
         queries = checked_queries(labels, engines, sorted(labels.qrels))
         found = retrieve(
-            queries, plans, engines=engines, located=locate(labels, house.shelf), judged="live", progress=silent
-        )
+            queries, plans, engines=engines, located=locate(labels, house.shelf), qrels=labels.qrels, judged="live",
+            progress=silent,
+        )  # fmt: skip
         for name, plan in plans.items():
             for query in queries:
                 hits = search(query, k=15, plan=plan, engines=engines).hits
@@ -150,8 +151,10 @@ def test_compare_two_experiments_and_two_run_files(town: Town, tmp_path: Path) -
         (["eval", "{beir}", "--measures", "nDCG@ten"], 2, "no measure"),
         (["eval", "{beir}", "--clients", "many"], 2, "numbers parted by commas"),
         (["eval", "--compare", "feed", "beef"], 2, "no experiment begins"),
+        (["eval", "--compare", "rrf", "dense"], 2, "no file, no house and no experiment"),
         (["gate", "latest"], 3, "no dataset"),
-        (["gate", "/no/such.toml", "--data", "{beir}"], 3, "does not exist"),
+        (["gate", "/no/such.toml", "--data", "{beir}"], 2, "no file, no house and no experiment"),
+        (["eval", "{beir}", "--report", "/proc/none/report.html"], 2, "cannot be written"),
         (["tune", "retrieval", "--data", "{beir}", "--chunkers", "pages:9"], 2, "no way of chunking"),
         (["tune", "retrieval", "--data", "{beir}", "--held-out", "train", "--split", "train"], 2, "held out"),
     ],
@@ -217,3 +220,16 @@ def test_names_find_documents_by_the_ends_of_their_paths(town: Town, tmp_path: P
             labels("lease.md")
         with pytest.raises(UsageError, match="not in"):
             labels("moon.txt")
+
+
+def test_a_passage_labelled_for_another_question_takes_no_place(town: Town, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in town.passages.read_text().splitlines()[:12]]
+    again = [{**row, "id": f"{row['id']}b"} for row in rows]
+    for name, own in (("once", rows), ("twice", [*rows, *again])):
+        lines = ({key: value for key, value in row.items() if key != "split"} for row in own)
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    once, twice = (
+        run_json("eval", str(tmp_path / f"{name}.jsonl"), "--searches", "0", house=town.house)["runs"][0]["measures"]
+        for name in ("once", "twice")
+    )
+    assert [row["value"] for row in once] == pytest.approx([row["value"] for row in twice])

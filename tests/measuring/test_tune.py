@@ -129,3 +129,15 @@ def test_values_and_plans_are_two_ways_to_say_it(plan: Plan) -> None:
 def test_a_single_leg_is_a_fusion_without_the_other() -> None:
     assert plan_of(values_of(Plan(mode="dense", rerank_depth=0), "x")).dense_weight == 1.0
     assert plan_of(values_of(Plan(mode="lexical", rerank_depth=0), "x")).dense_weight == 0.0
+
+
+def test_what_the_house_forgets_its_trial_houses_forget(town: Town, own_house: Path, tmp_path: Path) -> None:
+    told = tune(own_house, town, "--chunkers", "sentences:64", "--keep")
+    houses = own_house / "tuning" / told["study"]["name"] / "houses"
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "note.txt").write_text("The lighthouse keeper leaves in June.")
+    assert run("ingest", str(tmp_path / "papers"), house=own_house).returncode == 0
+    assert any(houses.rglob("catalog.sqlite"))  # a new paper takes nothing away
+    (tmp_path / "papers" / "note.txt").unlink()
+    assert run("ingest", str(tmp_path / "papers"), "--prune", "--yes", house=own_house).returncode == 0
+    assert not houses.exists()

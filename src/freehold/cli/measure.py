@@ -60,6 +60,7 @@ def evaluate(
     from freehold.measuring import evaluate as measuring
     from freehold.measuring import gate as comparing
 
+    measured.check_writable(report, runs and runs / "run")
     named = _list(measures) or measuring.MEASURES
     call = _passed(context)
     with open_house(context) as house, output.progress_bars() as progress:
@@ -115,6 +116,7 @@ def gate(
     """Decide by the rules of [gate] whether a candidate may go live: exit 0 if it passes, 1 if not."""
     from freehold.measuring import gate as gating
 
+    measured.check_writable(report, junit, runs and runs / "run")
     with open_house(context) as house, output.progress_bars() as progress:
         kept = gating.gate(
             house,
@@ -160,6 +162,7 @@ def tune_retrieval(
     """Search chunking, fusion and reranking for quality and speed; report on queries that the search never saw."""
     from freehold.measuring import tune as tuning
 
+    measured.check_writable(report, runs and runs / "run")
     request = tuning.Request(
         dataset=data,
         trials=trials,

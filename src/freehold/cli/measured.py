@@ -11,7 +11,8 @@ from xml.etree import ElementTree as ET
 from rich.table import Table
 from rich.text import Text
 
-from freehold.cli.output import out, print_json
+from freehold.cli.output import many, out, print_json
+from freehold.core.errors import UsageError
 from freehold.core.experiment import (
     AnswerResult,
     Comparison,
@@ -44,8 +45,8 @@ def print_experiment(experiment: Experiment, *, as_json: bool) -> None:
         return
     dataset = experiment.dataset
     out.print(
-        f"[bold]{dataset.name}[/], split {dataset.split}: {dataset.queries} queries, labels on {dataset.unit}s"
-        + (f", {dataset.missing} labelled ones missing" if dataset.missing else "")
+        f"[bold]{dataset.name}[/], split {dataset.split}: {many(dataset.queries, 'query', 'queries')}, labels on "
+        f"{dataset.unit}s" + (f", {dataset.missing} of them missing in the house" if dataset.missing else "")
     )
     out.print(_measures(experiment.runs))
     served = next((run.name for run in experiment.runs if run.served), None)
@@ -55,7 +56,7 @@ def print_experiment(experiment: Experiment, *, as_json: bool) -> None:
     overall = [row for row in experiment.comparisons if not row.slice]
     leading = [row for row in overall if row.run == overall[0].run]
     if leading:
-        out.print("\npaired differences; * is p < .05 after Holm over measures and slices")
+        out.print("\npaired differences, 95 % intervals; * is p < .05 after Holm over measures, slices")
         out.print(_differences(leading))
     if experiment.ambiguity:
         told = experiment.ambiguity.signals[0]
@@ -111,7 +112,7 @@ def _print_loads(runs: Iterable[RunResult]) -> None:
         for load in run.load:
             latency = load.latency_ms
             out.print(
-                f"{run.name}, {load.clients} client{'s' * (load.clients != 1)}: {load.queries_per_s:.1f} queries/s, "
+                f"{run.name}, {many(load.clients, 'client')}: {load.queries_per_s:.1f} queries/s, "
                 f"p50 {_ms(latency.p50)} ms, p95 {_ms(latency.p95)} ms, {load.memory_mb:.0f} MB"
             )
 
@@ -144,7 +145,9 @@ def _print_answers(answers: AnswerResult) -> None:
     out.print(f"\nanswers by {answers.generator} on what {answers.plan} found")
     table = Table(box=None, pad_edge=False, show_header=False)
     for estimate in answers.measures:
-        table.add_row(estimate.measure, _estimate(estimate), Text(f"{estimate.queries} queries", style="dim"))
+        table.add_row(
+            estimate.measure, _estimate(estimate), Text(many(estimate.queries, "query", "queries"), style="dim")
+        )
     for judge in answers.judges:
         agreed = "n/a" if judge.agreement is None else _number(judge.agreement) + _interval(judge.ci95)
         kappa = "n/a" if judge.kappa is None else f"{judge.kappa:.2f}"
@@ -179,7 +182,11 @@ def print_tuned(found: Found, *, as_json: bool) -> None:
     out.print("\nbest settings:")
     for key, value in found.settings.items():
         out.print(f"  {key} = {value}")
-    out.print(f"next: freehold gate {found.candidate}, then put them into freehold.toml", soft_wrap=True)
+    leading = experiment.comparisons[0].difference
+    if leading is not None and leading <= 0:
+        out.print("they are no better on the held-out queries: leave the settings as they are")
+    else:
+        out.print(f"next: freehold gate {found.candidate}, then put them into freehold.toml", soft_wrap=True)
 
 
 def print_verdict(verdict: Verdict) -> None:
@@ -249,10 +256,21 @@ def _row(experiment: Experiment) -> dict[str, Any]:
     }
 
 
+def check_writable(*paths: Path | None) -> None:
+    """Raise UsageError for a file that ``write`` could not write: better before an hour's work than after it."""
+    for path in filter(None, paths):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab"):
+                pass
+            if not path.stat().st_size:
+                path.unlink()
+        except OSError as e:
+            raise UsageError(f"{path} cannot be written: {e.strerror}", hint="choose another place") from None
+
+
 def write(path: Path, data: bytes) -> None:
     """Write a file that the user asked for, making its folder. Raises UsageError where that cannot be."""
-    from freehold.core.errors import UsageError
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

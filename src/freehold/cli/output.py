@@ -121,12 +121,12 @@ def _quarantined_json(q: Quarantined) -> dict[str, str]:
 
 def print_ingest(report: IngestReport) -> None:
     """What an ingest did, its quarantine and its near-duplicates."""
-    read = f"[bold]{_many(report.documents, 'document')}[/] ({_many(report.chunks, 'chunk')})"
+    read = f"[bold]{many(report.documents, 'document')}[/] ({many(report.chunks, 'chunk')})"
     parts = [f"{read} in {report.seconds:.1f} s"]
     parts += [f"{n} {word}" for n, word in _counts(report) if n]
     out.print(", ".join(parts))
     if report.quarantined:
-        out.print(f"\n[yellow]{_many(len(report.quarantined), 'file')} could not be read and stay out:[/]")
+        out.print(f"\n[yellow]{many(len(report.quarantined), 'file')} could not be read and stay out:[/]")
         _print_quarantine(report.quarantined)
     if report.near_duplicates:
         out.print("\nnearly the same:")
@@ -144,8 +144,9 @@ def _print_quarantine(quarantined: Sequence[Quarantined]) -> None:
         out.print(table)
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def many(count: int, what: str, plural: str = "") -> str:
+    """A number and its noun, in the plural where it is not one."""
+    return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
 def _counts(report: IngestReport) -> list[tuple[int, str]]:
@@ -288,9 +289,9 @@ def print_doctor(health: Health, *, as_json: bool) -> None:
         return
     languages = ", ".join(f"{name} {n}" for name, n in sorted(stats.languages.items()))
     out.print(
-        f"[bold]{_many(stats.documents, 'document')}[/] ({languages or 'none yet'}), {_many(stats.chunks, 'chunk')}"
+        f"[bold]{many(stats.documents, 'document')}[/] ({languages or 'none yet'}), {many(stats.chunks, 'chunk')}"
     )
-    out.print(f"{stats.quarantined} in quarantine, {_many(stats.near_duplicates, 'near-duplicate')}")
+    out.print(f"{stats.quarantined} in quarantine, {many(stats.near_duplicates, 'near-duplicate')}")
     _print_quarantine(health.quarantined)
     state = "behind the catalog" if health.index_behind else "current"
     out.print(f"index: {f'{generation.name}, {state}' if generation else 'none yet'}", soft_wrap=True)

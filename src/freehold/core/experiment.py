@@ -1,7 +1,7 @@
 """What was measured, and what was decided on it: the nouns of evaluation and the port of the store that keeps them.
 
-No data is not zero: a value that could not be computed is None and carries its reason. Nothing here holds words of a
-document or a query: those are looked up when a report is made.
+No data is not zero: a value that could not be computed is None and carries its reason. Of words a record holds slices'
+values and the corpus's acronyms, and its run files the names of documents; texts are looked up when a report is made.
 """
 
 from __future__ import annotations

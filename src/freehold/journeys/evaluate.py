@@ -7,7 +7,7 @@ chunk is scored again once; what comes out is what ``search`` would have ranked 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,6 +19,7 @@ from freehold.journeys.locate import Located
 from freehold.journeys.search import Candidates, Engines, Plan, question, reranks, search
 from freehold.measure.ambiguity import QueryEvidence
 from freehold.measure.labels import Labels
+from freehold.measure.ranking import Grades
 from freehold.text.acronyms import Acronyms
 
 BATCH_QUERIES = 32
@@ -85,6 +86,7 @@ def retrieve(
     *,
     engines: Engines,
     located: Located,
+    qrels: Mapping[str, Grades],
     depth: int = RUN_DEPTH,
     acronyms: Acronyms | None = None,
     judged: str | None = None,
@@ -98,11 +100,12 @@ def retrieve(
     asked = list(plans.values()) + ([Plan(mode="hybrid", rerank_depth=0)] if bare else [])
     for done, (query, found) in enumerate(candidates(queries, asked, engines), 1):
         folder.learn(found)
+        own = qrels[query.id]
         for name, plan in plans.items():
-            runs[name][query.id] = folder.fold(found.ranked(plan), depth)
+            runs[name][query.id] = folder.fold(found.ranked(plan), own, depth)
         if judged is not None:
             final = list(runs[judged][query.id].items())[:EVIDENCE_DEPTH]
-            legs = {leg: list(folder.fold(scored, EVIDENCE_DEPTH)) for leg, scored in found.legs.items()}
+            legs = {leg: list(folder.fold(scored, own, EVIDENCE_DEPTH)) for leg, scored in found.legs.items()}
             unsettled = acronyms.unsettled(query.text) if acronyms else {}
             evidence.append(QueryEvidence(query.id, final, legs["dense"], legs["lexical"], unsettled))
         progress("queries", done, len(queries))
@@ -124,14 +127,17 @@ class Folder:
         places = self.engines.shelf.places(new)
         self._places.update({chunk_id: places.get(chunk_id) for chunk_id in new})
 
-    def fold(self, ranked: Sequence[ScoredId], depth: int) -> dict[str, float]:
-        """Unit -> score of its best chunk, best first, ``depth`` at most. Chunks that are gone are left out."""
+    def fold(self, ranked: Sequence[ScoredId], labelled: Collection[str], depth: int) -> dict[str, float]:
+        """Unit -> score of its best chunk, best first, ``depth`` at most. Chunks that are gone are left out.
+
+        ``labelled``: the units that carry a label for the query.
+        """
         scores: dict[str, float] = {}
         for scored in ranked:
             place = self._places[scored.chunk_id]
             if place is None:
                 continue
-            for unit in self.located.units(place):
+            for unit in self.located.units(place, labelled):
                 if unit not in scores:
                     scores[unit] = scored.score
                     if len(scores) <= 3:

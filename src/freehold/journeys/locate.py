@@ -45,14 +45,15 @@ class Located:
     """Labelled documents and passages that are not in the house."""
     by_passage: bool
 
-    def units(self, place: Place) -> tuple[str, ...]:
-        """What a hit on the chunk counts as: its document, or the labelled passages that it covers, else its own place.
+    def units(self, place: Place, labelled: Collection[str]) -> tuple[str, ...]:
+        """What a hit on the chunk counts as: its document, or the passages that it covers, else its own place.
 
-        One chunk may cover several passages and then stands for each of them.
+        Of passages only those ``labelled`` for the query at hand count; a chunk stands for each that it covers.
         """
         if not self.by_passage:
             return (self.name(place.source),)
-        covered = tuple(span.unit for span in self.spans.get(place.source, ()) if span.covered_by(place))
+        spans = (span for span in self.spans.get(place.source, ()) if span.unit in labelled)
+        covered = tuple(span.unit for span in spans if span.covered_by(place))
         return covered or (f"{self.name(place.source)}[{place.start}:{place.end}]",)
 
     def name(self, source: str) -> str:
@@ -148,8 +149,8 @@ def _check(labels: Labels, missing: Collection[str], lost: Collection[str], held
     if len(missing) == len(documents):
         how = f"--beir {labels.path}" if (labels.path / "corpus.jsonl").exists() else "PATH..."
         raise UsageError(
-            f"the corpus of {labels.name} is not in this house, which holds {held:,} documents, none of the "
-            f"{len(documents):,} that {_first(documents.values())} and on label",
+            f"the corpus of {labels.name} is not in this house: of the {len(documents):,} documents labelled from "
+            f"{_first(documents.values())} on, none is among the {held:,} that it holds",
             hint=f"freehold ingest {how}, or choose its house with --house",
         )
     if missing:

@@ -261,8 +261,8 @@ class _Arena:
 
     def _score(self, plan: Plan, field: _Field, queries: Sequence[Query]) -> list[float]:
         depth = max(RUN_DEPTH, self._target.measure.cutoff or 0)
-        run = {query.id: field.folder.fold(field.found[query.id].ranked(plan), depth) for query in queries}
         qrels = {query.id: self._qrels[query.id] for query in queries}
+        run = {q: field.folder.fold(field.found[q].ranked(plan), own, depth) for q, own in qrels.items()}
         by_query = dict(zip(sorted(qrels), score(run, qrels, [self._target.measure])[:, 0].tolist(), strict=True))
         return [self._target.measure.sign * by_query[query.id] for query in queries]
 

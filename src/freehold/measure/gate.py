@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from freehold.core.experiment import Check, Decision, Verdict
 from freehold.measure.assess import ALL, Assessment
 from freehold.measure.ranking import Measure, ranked
 from freehold.measure.stats import (
+    POWER,
     Interval,
     PairedTest,
     bounded_intervals,
@@ -105,6 +107,8 @@ class _Means:
     live: float | None
     candidate: float | None
     queries: int
+    left: float = 0.0
+    """What the live system's queries have to lose on average."""
 
     @classmethod
     def of(cls, assessment: Assessment, candidate: str, live: str, part: str, column: int) -> _Means:
@@ -113,7 +117,8 @@ class _Means:
         if not count:
             return cls(None, None, 0)
         means = [float(assessment.values[run][rows, column].mean()) for run in (live, candidate)]
-        return cls(means[0], means[1], count)
+        worst = 0.0 if assessment.measures[column].sign > 0 else 1.0
+        return cls(means[0], means[1], count, abs(means[0] - worst))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,6 @@ def _too_few(name: str, means: _Means, margin: float) -> Check:
 
 def _check(name: str, means: _Means, shown: _Shown, margin: float, alpha: float, family: int) -> Check:
     test = shown.test
-    smallest = minimum_detectable_effect(test.deviation, test.n, alpha=alpha / family, sides=1)
     low, high = shown.bound
     told = f"{test.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
     needed = None
@@ -179,10 +183,24 @@ def _check(name: str, means: _Means, shown: _Shown, margin: float, alpha: float,
         difference=test.difference,
         ci=shown.bound,
         p_worse=shown.p_worse,
-        visible_drop=None if smallest is None else max(smallest, margin),
+        visible_drop=_visible_drop(means, test, margin, alpha / family),
         queries=test.n,
         queries_needed=needed,
     )
+
+
+def _visible_drop(means: _Means, test: PairedTest, margin: float, alpha: float) -> float | None:
+    """The smallest drop that is refused with POWER, however it is spread: all queries may lose a little, or a few all.
+
+    None where no query differs, which says nothing about how others would.
+    """
+    spread = minimum_detectable_effect(test.deviation, test.n, alpha=alpha, sides=1)
+    if spread is None:
+        return None
+    # Of k differences, all losses, the test's p is 2^-k: so many must lose, and with POWER so many do.
+    losers = math.ceil(-math.log2(alpha))
+    share = (losers + NormalDist().inv_cdf(POWER) * math.sqrt(losers)) / test.n
+    return max(spread, margin, share * means.left)
 
 
 def _latency_check(timings_ms: Sequence[float], limit_ms: float, alpha: float) -> Check:

@@ -39,6 +39,14 @@ def make_slices(fields: Mapping[str, Mapping[str, str]], *, only: Sequence[str] 
     return slices
 
 
+def left_out(fields: Mapping[str, Mapping[str, str]], only: Sequence[str]) -> tuple[str, ...]:
+    """The values of these fields that have too few queries to be a slice."""
+    counts = {name: Counter(fields[name].values()) for name in only if name in fields}
+    return tuple(
+        f"{name}={value}" for name in counts for value, n in sorted(counts[name].items()) if n < FEWEST_QUERIES
+    )
+
+
 def _place(value: str) -> tuple[int, str]:
     return (_ORDER.index(value) if value in _ORDER else 0), value
 

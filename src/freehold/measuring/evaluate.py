@@ -35,7 +35,7 @@ from freehold.measure import ambiguity as ambiguous
 from freehold.measure.assess import Assessment
 from freehold.measure.gate import parse_measures
 from freehold.measure.labels import Labels, read_labels
-from freehold.measure.slices import Slices, length_of, make_slices, metadata_fields
+from freehold.measure.slices import length_of, make_slices, metadata_fields
 from freehold.measuring import record
 from freehold.text.acronyms import Acronyms
 from freehold.text.language import UNDETERMINED, detect
@@ -91,12 +91,13 @@ def evaluate(house: House, request: Request, *, progress: Progress) -> record.Ke
         plans,
         engines=engines,
         located=located,
+        qrels=labels.qrels,
         depth=max([RUN_DEPTH, *(m.cutoff or 0 for m in measures)]),
         acronyms=acronyms,
         judged=judged,
         progress=progress,
     )
-    slices = slices_of(labels, retrieved)
+    slices = make_slices(fields_of(labels, retrieved))
     assessment = Assessment(retrieved.runs, labels.qrels, measures, slices, request.resamples, request.seed)
     arms = {name: (plan, engines) for name, plan in plans.items()}
     timings = time_searches(queries, arms, searches=request.searches, progress=progress)
@@ -148,11 +149,8 @@ def plans_for(house: House, modes: Sequence[Mode], rerank: bool | None) -> tuple
     return plans, served
 
 
-def slices_of(labels: Labels, retrieved: Retrieved | None, *, only: Sequence[str] | None = None) -> Slices:
-    """Slices by the queries' metadata, language, length and, where it was measured, ambiguity.
-
-    Raises UsageError for a field in ``only`` that parts no query.
-    """
+def fields_of(labels: Labels, retrieved: Retrieved | None) -> Mapping[str, Mapping[str, str]]:
+    """What queries can be sliced by: their metadata, language, length and, where it was measured, ambiguity."""
     texts = {query: labels.queries[query].text for query in labels.qrels}
     fields = metadata_fields({query: labels.queries[query].metadata for query in labels.qrels})
     for name in ("lang", "language"):
@@ -163,11 +161,7 @@ def slices_of(labels: Labels, retrieved: Retrieved | None, *, only: Sequence[str
     fields["length"] = {query: length_of(text) for query, text in texts.items()}
     if retrieved and retrieved.evidence:
         fields["ambiguity"] = dict(ambiguous.bands(ambiguous.combined(retrieved.evidence)))
-    for name in only or ():
-        if name not in fields:
-            hint = f"known: {', '.join(sorted(fields))}"
-            raise UsageError(f"no query of {labels.name} has a field {name!r} to slice by", hint=hint)
-    return make_slices(fields, only=only)
+    return fields
 
 
 def _language(text: str) -> str:
@@ -184,9 +178,9 @@ def _pairs(names: Sequence[str], served: str) -> list[tuple[str, str]]:
 
 
 def _ambiguity(assessment: Assessment, retrieved: Retrieved, served: str, acronyms: Acronyms) -> Ambiguity | None:
-    if not retrieved.evidence:
+    headline = next((measure for measure in assessment.measures if measure.sign > 0), None)
+    if headline is None or not retrieved.evidence:
         return None
-    headline = assessment.measures[0]
     return ambiguous.assess(
         retrieved.evidence,
         assessment.by_query(served, headline),

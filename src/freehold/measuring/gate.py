@@ -6,6 +6,7 @@ What is compared may be the house as it is (``live``), a settings file, the fold
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -27,13 +28,15 @@ from freehold.measure.gate import Rules, judge, parse_measures
 from freehold.measure.labels import Labels, read_labels
 from freehold.measure.ranking import Measure
 from freehold.measure.runs import read_run
+from freehold.measure.slices import left_out, make_slices
 from freehold.measure.stats import RESAMPLES
 from freehold.measuring import record
-from freehold.measuring.evaluate import MEASURES, SEARCHES, slices_of
+from freehold.measuring.evaluate import MEASURES, SEARCHES, fields_of
 
 LIVE = "live"
 CANDIDATE = "candidate"
 _TRIABLE = ("retrieval.", "reranker.")
+_REFERENCE = re.compile(r"latest|[0-9a-f-]{4,36}")
 _BEYOND = "what changes chunks or vectors needs an index of its own: make a house with it and give its folder"
 
 
@@ -72,11 +75,16 @@ def contender(house: House, told: str, stack: ExitStack) -> Contender:
     if path.is_dir():
         other = stack.enter_context(open_house(path))
         return Contender(told, other.plan(), other)
-    if path.suffix == ".toml":
+    if path.suffix == ".toml" and path.exists():
         return Contender(told, _plan_of_file(house, path), house)
     if path.exists():
         return Contender(told, run=read_run(path))
     reference, _, name = told.partition(":")
+    if not _REFERENCE.fullmatch(reference):
+        raise UsageError(
+            f"{told} is no file, no house and no experiment",
+            hint="give a settings file, a run file, the folder of a house, ID or ID:RUN of an experiment, or live",
+        )
     experiment = house.experiments.get(reference)
     names = [result.name for result in experiment.runs]
     chosen = name or next((r.name for r in experiment.runs if r.served), names[-1])
@@ -120,7 +128,8 @@ def compare(
         sides = {"A": contender(house, one, stack), "B": contender(house, other, stack)}
         labels = _labels(list(sides.values()), dataset, split)
         match = _search(house, sides, labels, wanted, searches=SEARCHES, allow_missing=allow_missing, progress=progress)
-        assessment = _assess(match, labels, wanted, None, resamples, seed)
+        slices = make_slices(fields_of(labels, match.retrieved))
+        assessment = Assessment(match.runs, labels.qrels, wanted, slices, resamples, seed)
         return _keep("compare", house, labels, match, assessment, sides=sides, call=call, started=started)
 
 
@@ -152,7 +161,13 @@ def gate(
         match = _search(
             house, sides, labels, wanted, searches=part.searches, allow_missing=allow_missing, progress=progress
         )
-        assessment = _assess(match, labels, wanted, part.slices, part.resamples, part.seed)
+        fields = fields_of(labels, match.retrieved)
+        for name in part.slices:
+            if name not in fields:
+                hint = f"gate.slices may name: {', '.join(sorted(fields))}"
+                raise UsageError(f"no query of {labels.name} has a field {name!r} to slice by", hint=hint)
+        slices = make_slices(fields, only=part.slices)
+        assessment = Assessment(match.runs, labels.qrels, wanted, slices, part.resamples, part.seed)
         timed = match.timings.get(CANDIDATE, ())
         verdict = judge(
             assessment,
@@ -163,6 +178,7 @@ def gate(
             declared={
                 **{key: value for key, value in record.in_force(house.settings).items() if key.startswith("gate.")},
                 "dataset digest": labels.digest,
+                "slices without enough queries": left_out(fields, part.slices),
             },
         )
         return _keep("gate", house, labels, match, assessment, sides=sides, call=call, verdict=verdict, started=started)
@@ -215,6 +231,7 @@ def _search(
             {name: side.plan},
             engines=engines,
             located=locate(labels, side.house.shelf, allow_missing=allow_missing),
+            qrels=labels.qrels,
             depth=max([RUN_DEPTH, *(measure.cutoff or 0 for measure in measures)]),
             judged=name,
             progress=progress,
@@ -232,13 +249,6 @@ def _check_queries(side: Contender, labels: Labels) -> None:
             f"{side.told} answers none of the queries of {labels.name}/{labels.split}",
             hint="choose the split that it was made on with --split",
         )
-
-
-def _assess(
-    match: _Match, labels: Labels, measures: Sequence[Measure], fields: Sequence[str] | None, resamples: int, seed: int
-) -> Assessment:
-    slices = slices_of(labels, match.retrieved, only=fields)
-    return Assessment(match.runs, labels.qrels, measures, slices, resamples, seed)
 
 
 def _keep(

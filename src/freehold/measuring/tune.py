@@ -20,7 +20,7 @@ from freehold import config
 from freehold.core.errors import SettingsError, UsageError
 from freehold.core.experiment import Study
 from freehold.core.ids import canonical_json, sha256_hex
-from freehold.house import House, open_house
+from freehold.house import TUNING, House, open_house
 from freehold.journeys.evaluate import RUN_DEPTH, checked_queries, retrieve, time_searches
 from freehold.journeys.ingest import Progress
 from freehold.journeys.locate import locate
@@ -29,15 +29,15 @@ from freehold.journeys.tune import Ground, Sampler, Target, plan_of, tune, value
 from freehold.measure.assess import Assessment
 from freehold.measure.labels import Labels, part_of, read_labels, splits_of
 from freehold.measure.ranking import Measure
+from freehold.measure.slices import make_slices
 from freehold.measure.stats import RESAMPLES
 from freehold.measuring import record
-from freehold.measuring.evaluate import MEASURES, SEARCHES, slices_of
+from freehold.measuring.evaluate import MEASURES, SEARCHES, fields_of
 from freehold.store.files import write_durably
 from freehold.store.lock import writer_lock
 from freehold.text.chunk import ChunkKind
 
 DEFAULT, TUNED = "default", "tuned"
-FOLDER = "tuning"
 TRIAL_SEARCHES = 100
 HELD_OUT_SHARE = 3
 """Where a set has a single split, one query in three is held out."""
@@ -106,7 +106,7 @@ def tune_retrieval(house: House, request: Request, *, progress: Progress) -> Fou
         "embedder": house.embedder.info.digest,
     }
     name = request.study or sha256_hex(canonical_json([identity, list(chunkers), request.sampler]).encode())[:8]
-    folder = house.root / FOLDER / name
+    folder = house.root / TUNING / name
     folder.mkdir(parents=True, exist_ok=True)
     with writer_lock(folder), ExitStack() as stack:
         grounds: dict[str, Callable[[], Ground]] = {
@@ -260,6 +260,7 @@ def _tell_apart(
             {name: plan},
             engines=side.engines(),
             located=locate(labels, side.shelf),
+            qrels=labels.qrels,
             depth=max([RUN_DEPTH, *(m.cutoff or 0 for m in measures)]),
             judged=name,
             progress=progress,
@@ -269,7 +270,7 @@ def _tell_apart(
     arms = {name: (plan, side.engines()) for name, (side, plan) in sides.items()}
     timings = time_searches(queries, arms, searches=SEARCHES, progress=progress)
     runs = {name: got.runs[name] for name, got in found.items()}
-    slices = slices_of(labels, found[DEFAULT])
+    slices = make_slices(fields_of(labels, found[DEFAULT]))
     assessment = Assessment(runs, labels.qrels, measures, slices, RESAMPLES, request.seed)
     return record.keep(
         "tune",
