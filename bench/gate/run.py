@@ -217,6 +217,8 @@ def share(tally: Tally, outcome: str) -> str:
 def table(tallies: Tallies, kind: str, title: str, outcomes: Sequence[str]) -> str:
     """A row for each outcome of each row, a column for each number of queries and one for all."""
     rows = sorted({row for (table, row, _), tally in tallies.items() if table == kind and (tally.of or kind != SAME)})
+    if not rows:
+        return ""
     lines = [f"**{title}**", "", "| | | " + " | ".join(f"n = {n:,}" for n in SIZES) + " | all | out of |"]
     lines.append("|---" * (len(SIZES) + 4) + "|")
     for row in rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +40,7 @@ from freehold.models.generate import open_generator
 from freehold.models.pull import verify
 from freehold.models.rerank import LateInteraction
 from freehold.store.experiments import ExperimentFolder
-from freehold.store.files import shred, storage_fault, write_durably
+from freehold.store.files import shred_tree, storage_fault, write_durably
 from freehold.store.lock import writer_lock
 from freehold.store.shelf import HouseShelf
 from freehold.text.chunk import chunk
@@ -326,11 +325,8 @@ class House:
 
     def _forget_trials(self) -> None:
         """Trial houses of searches over settings hold copies of the documents: what goes here goes there too."""
-        for house in (self.root / TUNING).glob("*/houses"):
-            for path in house.rglob("*"):
-                if path.is_file():
-                    shred(path)
-            shutil.rmtree(house, ignore_errors=True)
+        for houses in (self.root / TUNING).glob("*/houses"):
+            shred_tree(houses)
 
     def _sync(self, progress: Progress, *, rebuild: bool = False) -> None:
         self._close_index()  # a generation that is held open cannot be removed, and neither can what it forgot

@@ -13,7 +13,7 @@ from harbour import Town, run, run_json
 from freehold.core.faults import KILL_AT
 from freehold.house import House
 from freehold.journeys.search import Plan
-from freehold.journeys.tune import grid_size, plan_of, values_of
+from freehold.journeys.tune_space import grid, plan_of, values_of
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_the_grid_is_tried_cell_by_cell(town: Town, own_house: Path) -> None:
     told = tune(own_house, town, "--chunkers", "none", "--sampler", "grid")
     tried = [json.dumps(trial["settings"], sort_keys=True) for trial in told["study"]["trials"]]
     assert len(set(tried)) == len(tried)
-    assert grid_size(["a"], can_rerank=True) == (5 + 5 * 2) * (1 + 2 * 3)
+    assert len(grid(["a"], can_rerank=True)) == (5 + 5 * 2) * (1 + 2 * 3)
 
 
 def test_a_set_with_one_split_is_parted(town: Town, own_house: Path, tmp_path: Path) -> None:

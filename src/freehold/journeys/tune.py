@@ -13,9 +13,8 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import optuna
@@ -28,19 +27,15 @@ from freehold.core.experiment import Trial
 from freehold.core.faults import step
 from freehold.core.types import Query
 from freehold.journeys.evaluate import RUN_DEPTH, Folder, candidates, time_searches
-from freehold.journeys.fuse import Fusion
 from freehold.journeys.ingest import Progress
 from freehold.journeys.locate import Located
 from freehold.journeys.search import Candidates, Engines, Plan
+from freehold.journeys.tune_space import CHUNKING, DEEPEST, Values, grid, key_of, neighbour, plan_of, suggested
 from freehold.measure.latency import quantiles
 from freehold.measure.ranking import Grades, Measure, score
 
 Sampler = Literal["tpe", "grid"]
-Values = Mapping[str, Any]
-"""Dotted setting -> value; ``chunking`` is the name of an index."""
 
-DEEPEST = 200
-"""Candidates that each leg is asked for, once."""
 SUBSETS = (0.25, 0.5)
 """Shares of the queries after which a trial may be stopped; the parts are random, and the same for every trial."""
 STOP_MARGIN = 0.02
@@ -51,32 +46,6 @@ _STOP_SIGMAS = 2.0
 EXPLORED = 16
 """Trials after which every other one is a neighbour of the best so far: the sampler alone seeks all of the front, and
 quality near its top is flat enough for small steps."""
-
-DENSE_WEIGHTS = tuple(round(0.05 * n, 2) for n in range(21))
-RERANK_WEIGHTS = tuple(round(0.05 * n, 2) for n in range(2, 20))
-RRF_KS = (5, 10, 20, 60)
-CANDIDATES = (20, 50, 100, DEEPEST)
-RERANK_DEPTHS = (0, 10, 20, 50, 100)
-FUSIONS: tuple[Fusion, ...] = ("weighted", "rrf", "dbsf")
-
-_CHUNKING, _CANDIDATES, _FUSION = "chunking", "retrieval.candidates", "retrieval.fusion"
-_DENSE, _RRF_K = "retrieval.dense_weight", "retrieval.rrf_k"
-_DEPTH, _WEIGHT = "retrieval.rerank_depth", "reranker.weight"
-_STEPS: Mapping[str, Sequence[Any]] = {
-    _DENSE: DENSE_WEIGHTS,
-    _RRF_K: RRF_KS,
-    _CANDIDATES: CANDIDATES,
-    _DEPTH: RERANK_DEPTHS,
-    _WEIGHT: RERANK_WEIGHTS,
-}
-_GRID: Mapping[str, Sequence[Any]] = {
-    _FUSION: ("weighted", "rrf"),
-    _DENSE: (0.3, 0.4, 0.5, 0.6, 0.7),
-    _RRF_K: (10, 60),
-    _CANDIDATES: (100,),
-    _DEPTH: (0, 20, 50),
-    _WEIGHT: (0.3, 0.5, 0.7),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,39 +78,6 @@ class Tuned:
     importance: Mapping[str, float]
 
 
-def plan_of(values: Values) -> Plan:
-    """The plan that a trial's values mean."""
-    return Plan(
-        mode="hybrid",
-        fusion=values[_FUSION],
-        rrf_k=values.get(_RRF_K, 60),
-        dense_weight=values.get(_DENSE, 0.5),
-        candidates=values[_CANDIDATES],
-        rerank_depth=values.get(_DEPTH, 0),
-        rerank_weight=values.get(_WEIGHT, 0.5),
-    )
-
-
-def values_of(plan: Plan, chunking: str) -> dict[str, Any]:
-    """The values that give this plan: the reverse of ``plan_of``."""
-    values: dict[str, Any] = {_CHUNKING: chunking, _FUSION: plan.fusion, _CANDIDATES: min(plan.candidates, DEEPEST)}
-    if plan.mode != "hybrid":  # a single leg is a fusion that gives the other no weight
-        return {**values, _FUSION: "weighted", _DENSE: float(plan.mode == "dense"), _DEPTH: 0}
-    if plan.fusion != "dbsf":
-        values[_DENSE] = plan.dense_weight
-    if plan.fusion == "rrf":
-        values[_RRF_K] = plan.rrf_k
-    values[_DEPTH] = plan.rerank_depth
-    if plan.rerank_depth:
-        values[_WEIGHT] = plan.rerank_weight
-    return values
-
-
-def grid_size(chunkings: Sequence[str], *, can_rerank: bool) -> int:
-    """Number of different settings in the grid."""
-    return len(_grid(chunkings, can_rerank=can_rerank))
-
-
 def tune(
     journal: Path,
     name: str,
@@ -169,12 +105,21 @@ def tune(
     while (done := len(study.get_trials(deepcopy=False, states=_ENDED))) < trials:
         progress("trials", done, trials)
         told = _told(study)
-        near = _neighbour(told, seed) if sampler == "tpe" and done % 2 and done >= EXPLORED else None
-        if near:
-            study.enqueue_trial(near)
+        if sampler == "tpe" and done % 2 and done >= EXPLORED:
+            best = next(trial.settings for trial in told if trial.number == _best(told))
+            rng = random.Random(seed * 1_000_003 + done)  # noqa: S311 - a direction to look in, not a secret
+            near = neighbour(best, {key_of(trial.settings) for trial in told}, rng)
+            if near:
+                study.enqueue_trial(near)
         trial = study.ask()
         started = time.perf_counter()
-        values = dict(default) if not done else _ask(trial, done, sampler, list(grounds), target.can_rerank)
+        if not done:
+            values = dict(default)
+        elif sampler == "grid":
+            cells = grid(list(grounds), can_rerank=target.can_rerank)
+            values = cells[(done - 1) % len(cells)]
+        else:
+            values = suggested(trial, list(grounds), can_rerank=target.can_rerank)
         # Whatever the sampler asked for, what is recorded is what was tried.
         trial.set_user_attr("values", values)
         outcome = arena.run(values, [t for t in told if t.state == "complete"])
@@ -235,7 +180,7 @@ class _Arena:
         self._scores: dict[str, list[float]] = {}
 
     def run(self, values: Values, complete: Sequence[Trial]) -> _Outcome:
-        plan, field = plan_of(values), self._field(values[_CHUNKING])
+        plan, field = plan_of(values), self._field(values[CHUNKING])
         best = max(complete, key=lambda t: (t.quality or 0.0, -t.number), default=None)
         rival = self._all_scores(best.settings) if best else None
         own: list[float] = []
@@ -244,7 +189,7 @@ class _Arena:
             own += self._score(plan, field, self._queries[len(own) : until])
             if rival and share < 1 and _clearly_below(own, rival[: len(own)]):
                 return _Outcome("stopped", float(np.mean(own)), None, len(own))
-        self._scores[_key(values)] = own
+        self._scores[key_of(values)] = own
         arms = {"trial": (plan, field.ground.engines)}
         timings = time_searches(self._queries, arms, searches=self._target.searches, progress=_silent)["trial"]
         p95 = quantiles([one["total"] for one in timings]).p95
@@ -254,9 +199,9 @@ class _Arena:
 
     def _all_scores(self, values: Values) -> list[float]:
         """A trial's score for each query, computed anew where it is one of an earlier process."""
-        key = _key(values)
+        key = key_of(values)
         if key not in self._scores:
-            self._scores[key] = self._score(plan_of(values), self._field(values[_CHUNKING]), self._queries)
+            self._scores[key] = self._score(plan_of(values), self._field(values[CHUNKING]), self._queries)
         return self._scores[key]
 
     def _score(self, plan: Plan, field: _Field, queries: Sequence[Query]) -> list[float]:
@@ -286,10 +231,6 @@ def _clearly_below(own: Sequence[float], rival: Sequence[float]) -> bool:
     difference = np.subtract(own, rival)
     error = float(difference.std(ddof=1)) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
     return float(difference.mean()) + _STOP_SIGMAS * error < -STOP_MARGIN
-
-
-def _key(values: Values) -> str:
-    return repr(sorted(values.items()))
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
@@ -337,60 +278,6 @@ def _study(
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # a killed process left it
         study.tell(trial.number, state=TrialState.FAIL)
     return study
-
-
-def _ask(
-    trial: optuna.Trial, done: int, sampler: Sampler, chunkings: Sequence[str], can_rerank: bool
-) -> dict[str, Any]:
-    if sampler == "grid":
-        grid = _grid(chunkings, can_rerank=can_rerank)
-        return dict(grid[(done - 1) % len(grid)])
-    fusion = trial.suggest_categorical(_FUSION, FUSIONS)
-    values: dict[str, Any] = {
-        _CHUNKING: trial.suggest_categorical(_CHUNKING, chunkings),
-        _FUSION: fusion,
-        _CANDIDATES: trial.suggest_categorical(_CANDIDATES, CANDIDATES),
-    }
-    if fusion != "dbsf":
-        values[_DENSE] = round(trial.suggest_float(_DENSE, DENSE_WEIGHTS[0], DENSE_WEIGHTS[-1], step=0.05), 2)
-    if fusion == "rrf":
-        values[_RRF_K] = trial.suggest_categorical(_RRF_K, RRF_KS)
-    depth = trial.suggest_categorical(_DEPTH, RERANK_DEPTHS) if can_rerank else 0
-    values[_DEPTH] = depth
-    if depth:
-        values[_WEIGHT] = round(trial.suggest_float(_WEIGHT, RERANK_WEIGHTS[0], RERANK_WEIGHTS[-1], step=0.05), 2)
-    return values
-
-
-def _neighbour(told: Sequence[Trial], seed: int) -> dict[str, Any] | None:
-    """The best so far with one or two values moved by a step or two, not tried yet; None where all such were."""
-    best = next(trial for trial in told if trial.number == _best(told))
-    tried = {_key(trial.settings) for trial in told}
-    rng = random.Random(seed * 1_000_003 + len(told))  # noqa: S311 - a search direction, not a secret
-    axes = [name for name in _STEPS if name in best.settings and best.settings[name] in _STEPS[name]]
-    for _ in range(50):
-        values = dict(best.settings)
-        for name in rng.sample(axes, min(len(axes), rng.choice((1, 2)))):
-            steps = _STEPS[name]
-            at = steps.index(values[name]) + rng.choice((-2, -1, 1, 2))
-            values[name] = steps[max(0, min(at, len(steps) - 1))]
-        if bool(values[_DEPTH]) == (_WEIGHT in values) and _key(values) not in tried:
-            return values
-    return None
-
-
-def _grid(chunkings: Sequence[str], *, can_rerank: bool) -> list[dict[str, Any]]:
-    """Every different setting of the grid; what a value does not matter to does not multiply it."""
-    axes = {_CHUNKING: chunkings, **_GRID, _DEPTH: _GRID[_DEPTH] if can_rerank else (0,)}
-    rows: dict[str, dict[str, Any]] = {}
-    for combination in product(*axes.values()):
-        values = dict(zip(axes, combination, strict=True))
-        if values[_FUSION] != "rrf":
-            del values[_RRF_K]
-        if not values[_DEPTH]:
-            del values[_WEIGHT]
-        rows[_key(values)] = values
-    return list(rows.values())
 
 
 def _told(study: optuna.Study) -> tuple[Trial, ...]:

@@ -6,7 +6,6 @@ but the house's own (removed at the end but for the best one's), and what was fo
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,7 +24,8 @@ from freehold.journeys.evaluate import RUN_DEPTH, checked_queries, retrieve, tim
 from freehold.journeys.ingest import Progress
 from freehold.journeys.locate import locate
 from freehold.journeys.search import Plan
-from freehold.journeys.tune import Ground, Sampler, Target, plan_of, tune, values_of
+from freehold.journeys.tune import Ground, Sampler, Target, tune
+from freehold.journeys.tune_space import plan_of, values_of
 from freehold.measure.assess import Assessment
 from freehold.measure.labels import Labels, part_of, read_labels, splits_of
 from freehold.measure.ranking import Measure
@@ -33,7 +33,7 @@ from freehold.measure.slices import make_slices
 from freehold.measure.stats import RESAMPLES
 from freehold.measuring import record
 from freehold.measuring.evaluate import MEASURES, SEARCHES, fields_of
-from freehold.store.files import write_durably
+from freehold.store.files import shred_tree, write_durably
 from freehold.store.lock import writer_lock
 from freehold.text.chunk import ChunkKind
 
@@ -315,4 +315,4 @@ def _write(folder: Path, house: House, settings: Mapping[str, object], best_hous
 def _sweep(folder: Path, *, keep: Path) -> None:
     for root in (folder / "houses").glob("*"):
         if root != keep:
-            shutil.rmtree(root, ignore_errors=True)
+            shred_tree(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
@@ -38,6 +39,14 @@ def shred(path: Path) -> None:
         return
     except OSError as e:
         raise storage_fault(e, path) from None
+
+
+def shred_tree(folder: Path) -> None:
+    """Overwrite and remove every file of a folder, and the folder."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            shred(path)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_directory(path: Path) -> None:
