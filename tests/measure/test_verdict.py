@@ -172,7 +172,7 @@ def test_noise_over_few_queries_is_underpowered_and_says_how_many_would_do() -> 
     assert check.decision == "underpowered"
     assert check.queries_needed is not None
     assert check.queries_needed > 400
-    assert f"by 40 queries; about {check.queries_needed:,} would do" in check.reason
+    assert f"by 40 queries; if there is none, about {check.queries_needed:,} would show it" in check.reason
     assert check.visible_drop is not None
     assert check.visible_drop > 0.02
 

@@ -172,7 +172,7 @@ def _check(name: str, means: _Means, shown: _Shown, margin: float, alpha: float,
         reason = f"{told}: neither a drop nor its absence is shown by {test.n} queries"
         if needed:
             needed = max(needed, test.n + 1)
-            reason += f"; about {needed:,} would do"
+            reason += f"; if there is none, about {needed:,} would show it"
     return Check(
         name=name,
         decision=decision,

@@ -82,7 +82,7 @@ def splits_of(path: Path) -> tuple[str, ...]:
     """Names of the splits of a set, in alphabetical order. Raises UsageError for what is no set."""
     if path.is_dir():
         return tuple(sorted(file.stem for file in path.glob("qrels/*.tsv")))
-    return tuple(sorted({str(record.get("split", "all")) for _, record in _records(path, {})}))
+    return tuple(sorted({str(record.get("split") or "all") for _, record in _records(path, {})}))
 
 
 def part_of(labels: Labels, queries: Collection[str], name: str) -> Labels:
@@ -101,6 +101,9 @@ def part_of(labels: Labels, queries: Collection[str], name: str) -> Labels:
 
 
 def _merged(parts: Sequence[Labels]) -> Labels:
+    if len({part.unit for part in parts}) > 1:
+        hint = "label either documents or passages throughout"
+        raise UsageError(f"the splits of {parts[0].name} label different things", hint=hint)
     for number, part in enumerate(parts):
         again = {query for other in parts[:number] for query in other.qrels if query in part.qrels}
         if again:
@@ -270,11 +273,11 @@ def _read_own(path: Path, split: str | None) -> Labels:
     records = list(_records(path, files))
     if not records:
         raise UsageError(f"{path} holds no question", hint="write one JSON object per line")
-    known = sorted({str(record.get("split", "all")) for _, record in records})
+    known = sorted({str(record.get("split") or "all") for _, record in records})
     name = _chosen(split, known, path)
     reader = _OwnReader()
     for number, (at, record) in enumerate(records, 1):
-        reader.take(record, number, at, used=str(record.get("split", "all")) == name)
+        reader.take(record, number, at, used=str(record.get("split") or "all") == name)
     if not reader.qrels and not reader.gold:
         raise UsageError(f"{path} holds no labels in split {name}", hint="choose another with --split")
     unit: Unit = "passage" if reader.spans else "document"
