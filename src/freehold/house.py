@@ -190,6 +190,14 @@ class House:
         engines = self.engines()
         return asking.ask(query, plan=plan or self.plan(), engines=engines, voice=self.voice(), on_text=on_text)
 
+    def use_models_of(self, other: House) -> None:
+        """Share another house's embedder, if it is the one that this house was made with or will be.
+
+        Raises HouseMismatch where it is not.
+        """
+        self._check_maker(other.embedder)
+        self.__dict__["embedder"] = other.embedder
+
     def stats(self) -> Stats:
         """How much the house holds."""
         return self.shelf.stats()
@@ -317,16 +325,21 @@ class House:
                 self._generations.sweep()
             if found:
                 self._pin(self.embedder)
+            self._forget_trials(found, vanished, workshop.recipe)
             report = ingest(found, shelf=self.shelf, read=read, workshop=workshop, progress=progress, vanished=vanished)
-            if report.removed or report.replaced:
-                self._forget_trials()
             self._sync(progress)
         return report
 
-    def _forget_trials(self) -> None:
-        """Trial houses of searches over settings hold copies of the documents: what goes here goes there too."""
-        for houses in (self.root / TUNING).glob("*/houses"):
-            shred_tree(houses)
+    def _forget_trials(self, found: Mapping[str, str], vanished: Sequence[str], recipe: str) -> None:
+        """Trial houses of searches over settings hold copies of the documents: before one goes here, they go."""
+        known = self.shelf.known()
+        replaced = any(
+            source in known and (known[source].sha256, known[source].recipe) != (sha256, recipe)
+            for source, sha256 in found.items()
+        )
+        if vanished or replaced:
+            for houses in (self.root / TUNING).glob("*/houses"):
+                shred_tree(houses)
 
     def _sync(self, progress: Progress, *, rebuild: bool = False) -> None:
         self._close_index()  # a generation that is held open cannot be removed, and neither can what it forgot

@@ -253,7 +253,7 @@ def study(trials: int = 60) -> Study:
         made.append(
             Trial(number, settings, state, float(quality), float(p95), QUERIES if state == "complete" else 60, 2.1)
         )
-    made[3] = replace(made[3], state="failed", quality=None, p95_ms=None)
+    made[3] = replace(made[3], state="stopped", quality=None, p95_ms=None)
     done = [t for t in made if t.state == "complete"]
     best = max(done, key=lambda t: t.quality)
     front = [t for t in done if not any(o.quality > t.quality and o.p95_ms < t.p95_ms for o in done)]
@@ -320,7 +320,7 @@ def degenerate() -> Experiment:
         load=(Load(1, 12.0, blank, 1.0),),
     )
     huge = replace(level, name="huge", served=False, timings_ms=(1e-7, 1e9), load=())
-    lost = Trial(0, {}, "failed", None, None, 0, 0.0)
+    lost = Trial(0, {}, "stopped", None, None, 0, 0.0)
     return experiment(
         kind="tune",
         created="yesterday",

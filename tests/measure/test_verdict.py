@@ -16,7 +16,7 @@ from freehold.core.errors import UsageError
 from freehold.core.experiment import Check, Verdict
 from freehold.measure.assess import Assessment
 from freehold.measure.gate import FEWEST_QUERIES, Rules, judge, parse_measures
-from freehold.measure.stats import queries_needed
+from freehold.measure.stats import MIN_QUERIES, queries_needed
 
 MISSED = 0
 DEPTH = 12
@@ -200,7 +200,9 @@ def test_without_a_margin_no_number_of_queries_would_do() -> None:
 @pytest.mark.parametrize("rank", [1, 2, MISSED])
 def test_too_few_queries_are_underpowered_whatever_they_say(n: int, rank: int) -> None:
     check = only(gate([1] * n, [rank] * n))
-    assert (check.decision, check.queries, check.queries_needed) == ("underpowered", n, FEWEST_QUERIES)
+    assert (check.decision, check.queries) == ("underpowered", n)
+    # Where some queries tell how they differ, so many are said to be needed as that takes.
+    assert (check.queries_needed or 0) > FEWEST_QUERIES if n >= MIN_QUERIES else check.queries_needed == FEWEST_QUERIES
     assert (check.difference, check.ci, check.p_worse, check.visible_drop) == (None, None, None, None)
     assert check.reason == f"{n} labelled queries, and at least {FEWEST_QUERIES} are needed"
     assert check.baseline == (1.0 if n else None)  # no data is not zero

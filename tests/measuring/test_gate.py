@@ -121,3 +121,42 @@ def test_run_files_that_are_none(town: Town, tmp_path: Path, text: str) -> None:
     result = run("gate", str(tmp_path / "bad.run"), "--data", str(town.beir), house=town.house)
     assert result.returncode == 2
     assert f"{tmp_path / 'bad.run'}:1" in result.stderr
+
+
+def test_a_reranker_that_the_house_cannot_run_is_no_candidate(town: Town, tmp_path: Path) -> None:
+    with House.create(tmp_path / "house", {"house.name": "bare", "reranker.kind": "none"}) as house:
+        house.ingest_beir(town.beir)
+    (tmp_path / "rerank.toml").write_text('[reranker]\nkind = "late-interaction"\n')
+    result = run("gate", str(tmp_path / "rerank.toml"), "--data", str(town.beir), house=tmp_path / "house")
+    assert result.returncode == 3
+    assert "keeps no token vectors" in result.stderr
+
+
+@pytest.mark.parametrize(("measures", "says"), [("[]", "gate.measures is empty"), ('["nDGC@10"]', "is no measure")])
+def test_rules_that_are_none(town: Town, tmp_path: Path, measures: str, says: str) -> None:
+    with House.create(tmp_path / "house", {"house.name": "ruled"}) as house:
+        house.ingest_beir(town.beir)
+    with (tmp_path / "house" / "freehold.toml").open("a") as file:
+        file.write(f"\n[gate]\nmeasures = {measures}\n")
+    text = (tmp_path / "house" / "freehold.toml").read_text().replace("[gate]\n", "", 1)
+    (tmp_path / "house" / "freehold.toml").write_text(text)
+    result = run("gate", "live", "--data", str(town.beir), house=tmp_path / "house")
+    assert result.returncode == 3
+    assert says in result.stderr
+
+
+def test_a_comparison_has_a_report(town: Town, tmp_path: Path) -> None:
+    evaluated(town, tmp_path)
+    told = run_json(
+        "eval", "--compare", str(tmp_path / "hybrid.run"), "live", str(town.beir), "--split", "train+dev+test",
+        "--report", str(tmp_path / "page.html"), house=town.house,
+    )  # fmt: skip
+    assert [entry["served"] for entry in told["runs"]] == [False, True]
+    assert "Comparison" in (tmp_path / "page.html").read_text()
+    assert (
+        run("experiments", "show", told["id"], "--report", str(tmp_path / "bare.html"), house=town.house).returncode
+        == 0
+    )
+    result = run("eval", "--compare", "live", "live", str(town.beir), "--searches", "0", house=town.house)
+    assert result.returncode == 2
+    assert "takes no --searches" in result.stderr

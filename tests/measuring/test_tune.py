@@ -91,7 +91,7 @@ def test_the_grid_is_tried_cell_by_cell(town: Town, own_house: Path) -> None:
     told = tune(own_house, town, "--chunkers", "none", "--sampler", "grid")
     tried = [json.dumps(trial["settings"], sort_keys=True) for trial in told["study"]["trials"]]
     assert len(set(tried)) == len(tried)
-    assert len(grid(["a"], can_rerank=True)) == (5 + 5 * 2) * (1 + 2 * 3)
+    assert len(grid(["a"], can_rerank=True, seed=0)) == (5 + 5 * 2) * (1 + 2 * 3)
 
 
 def test_a_set_with_one_split_is_parted(town: Town, own_house: Path, tmp_path: Path) -> None:
@@ -141,3 +141,36 @@ def test_what_the_house_forgets_its_trial_houses_forget(town: Town, own_house: P
     (tmp_path / "papers" / "note.txt").unlink()
     assert run("ingest", str(tmp_path / "papers"), "--prune", "--yes", house=own_house).returncode == 0
     assert not houses.exists()
+
+
+def test_settings_between_the_steps_are_searched_around(town: Town, tmp_path: Path) -> None:
+    values = {"house.name": "odd", "retrieval.candidates": 150, "retrieval.rerank_depth": 30, "retrieval.rrf_k": 33}
+    with House.create(tmp_path / "house", {**values, "retrieval.fusion": "rrf"}) as house:
+        house.ingest_beir(town.beir)
+    told = run_json(
+        "tune", "retrieval", "--data", str(town.beir), "--trials", "22", "--chunkers", "none", house=tmp_path / "house"
+    )
+    assert len(told["study"]["trials"]) == 22
+
+
+def test_a_resumed_study_reranks_as_it_did(town: Town, own_house: Path) -> None:
+    told = tune(own_house, town, "--chunkers", "sentences:64", "--keep", "--study", "s")
+    (root,) = (own_house / "tuning" / "s" / "houses").iterdir()
+    settings = root / "freehold.toml"
+    settings.write_text(settings.read_text() + '\n[reranker]\nkind = "none"\n')  # as a best trial without it leaves it
+    before = {path.name for path in (root / "index").glob("generation-*")}
+    more = run_json(
+        "tune", "retrieval", "--data", str(town.beir), "--trials", "7", "--chunkers", "sentences:64", "--keep",
+        "--study", "s", house=own_house,
+    )  # fmt: skip
+    assert len(more["study"]["trials"]) == len(told["study"]["trials"]) + 1
+    assert {path.name for path in (root / "index").glob("generation-*")} == before  # nothing was cut again
+
+
+@pytest.mark.parametrize("name", ["..", "team/legal", "", " x"])
+def test_names_of_studies(town: Town, own_house: Path, name: str) -> None:
+    result = run(
+        "tune", "retrieval", "--data", str(town.beir), "--trials", "1", "--study", name or "/", house=own_house
+    )
+    assert result.returncode == 2
+    assert "no name for a study" in result.stderr

@@ -65,6 +65,10 @@ def evaluate(
     call = _passed(context)
     with open_house(context) as house, output.progress_bars() as progress:
         if all(compare):
+            ignored = sorted({"modes", "rerank", "answers", "searches", "clients"} & set(call))
+            if ignored:
+                hint = "measure each side first, then compare the experiments"
+                raise UsageError(f"--compare takes no --{ignored[0]}", hint=hint)
             kept = comparing.compare(
                 house,
                 *compare,

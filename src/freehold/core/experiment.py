@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+P95_LATENCY = "p95 latency"
+"""Name of the gate's check of times; all others are of measures."""
+
 Decision = Literal["passed", "refused", "underpowered"]
 Unit = Literal["document", "passage"]
 
@@ -214,7 +217,7 @@ class Trial:
 
     number: int
     settings: Mapping[str, object]
-    state: Literal["complete", "stopped", "over budget", "failed"]
+    state: Literal["complete", "stopped", "over budget"]
     """``stopped``: clearly worse than the best on a subset of the queries."""
     quality: float | None
     p95_ms: float | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from freehold.core.errors import EndpointFault
+from freehold.core.errors import EndpointFault, SettingsError
 from freehold.core.experiment import AnswerResult, SliceEstimates
 from freehold.core.ports import SupportJudge
 from freehold.core.types import Query
@@ -37,7 +37,7 @@ def ask_all(
             told.append(
                 answered(query.id, answer, question=query.text, judge=judge, unit_of=lambda c: located.name(c.source))
             )
-        except EndpointFault as error:
+        except (EndpointFault, SettingsError) as error:
             told.append(Answered(query.id, error=error.code))
         progress("answers", done, len(queries))
     return told

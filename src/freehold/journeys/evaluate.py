@@ -7,7 +7,7 @@ chunk is scored again once; what comes out is what ``search`` would have ranked 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -27,6 +27,8 @@ RUN_DEPTH = 100
 """Documents or passages that a run keeps for a query, unless a measure looks deeper."""
 EVIDENCE_DEPTH = 50
 TIMED_HITS = 10
+TOPS = 3
+"""Hits of which a report shows the words."""
 WARM_UP = 5
 CPU = "cpu"
 """Key of the processor time of all threads beside the stages' wall-clock times: what a search costs."""
@@ -40,8 +42,8 @@ class Retrieved:
     """Plan's name -> query id -> document or passage -> score."""
     evidence: tuple[QueryEvidence, ...]
     """What the ambiguity of each query is read from; empty where not both legs were asked."""
-    chunks: Mapping[str, str]
-    """Document or passage -> the chunk that stood for it where it ranked among the first three."""
+    chunks: Mapping[str, Mapping[str, str]]
+    """Query id -> document or passage among the first three of a run -> the chunk that stood for it."""
 
 
 def checked_queries(labels: Labels, engines: Engines, ids: Sequence[str]) -> list[Query]:
@@ -93,19 +95,18 @@ def retrieve(
     progress: Progress,
 ) -> Retrieved:
     """Run every query through every plan. ``judged`` names the plan whose lists the ambiguity is read from."""
-    folder = Folder(engines, located)
+    folder = Folder(engines, located, qrels)
     runs: dict[str, dict[str, dict[str, float]]] = {name: {} for name in plans}
     evidence = []
     bare = judged is not None and {plan.mode for plan in plans.values()} != {"dense", "lexical", "hybrid"}
     asked = list(plans.values()) + ([Plan(mode="hybrid", rerank_depth=0)] if bare else [])
     for done, (query, found) in enumerate(candidates(queries, asked, engines), 1):
         folder.learn(found)
-        own = qrels[query.id]
         for name, plan in plans.items():
-            runs[name][query.id] = folder.fold(found.ranked(plan), own, depth)
+            runs[name][query.id] = folder.fold(query.id, found.ranked(plan), depth)
         if judged is not None:
             final = list(runs[judged][query.id].items())[:EVIDENCE_DEPTH]
-            legs = {leg: list(folder.fold(scored, own, EVIDENCE_DEPTH)) for leg, scored in found.legs.items()}
+            legs = {leg: list(folder.fold(query.id, scored, EVIDENCE_DEPTH)) for leg, scored in found.legs.items()}
             unsettled = acronyms.unsettled(query.text) if acronyms else {}
             evidence.append(QueryEvidence(query.id, final, legs["dense"], legs["lexical"], unsettled))
         progress("queries", done, len(queries))
@@ -118,7 +119,8 @@ class Folder:
 
     engines: Engines
     located: Located
-    chunks: dict[str, str] = field(default_factory=dict)
+    qrels: Mapping[str, Grades]
+    chunks: dict[str, dict[str, str]] = field(default_factory=dict)
     _places: dict[str, Place | None] = field(default_factory=dict)
 
     def learn(self, found: Candidates) -> None:
@@ -127,11 +129,10 @@ class Folder:
         places = self.engines.shelf.places(new)
         self._places.update({chunk_id: places.get(chunk_id) for chunk_id in new})
 
-    def fold(self, ranked: Sequence[ScoredId], labelled: Collection[str], depth: int) -> dict[str, float]:
-        """Unit -> score of its best chunk, best first, ``depth`` at most. Chunks that are gone are left out.
-
-        ``labelled``: the units that carry a label for the query.
-        """
+    def fold(self, query_id: str, ranked: Sequence[ScoredId], depth: int) -> dict[str, float]:
+        """Unit -> score of its best chunk, best first, ``depth`` at most. Chunks that are gone are left out."""
+        labelled = self.qrels.get(query_id, {})
+        chunks = self.chunks.setdefault(query_id, {})
         scores: dict[str, float] = {}
         for scored in ranked:
             place = self._places[scored.chunk_id]
@@ -140,8 +141,8 @@ class Folder:
             for unit in self.located.units(place, labelled):
                 if unit not in scores:
                     scores[unit] = scored.score
-                    if len(scores) <= 3:
-                        self.chunks.setdefault(unit, scored.chunk_id)
+                    if len(scores) <= TOPS:
+                        chunks.setdefault(unit, scored.chunk_id)
             if len(scores) >= depth:
                 break
         return scores

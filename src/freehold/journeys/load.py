@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from queue import Empty
+from threading import BrokenBarrierError
 from typing import Any
 
 from freehold.core.errors import HouseFault
@@ -51,19 +52,25 @@ def _level(open_search: OpenSearch, texts: Sequence[str], count: int, threads: i
     ]
     for worker in workers:
         worker.start()
+    told: list[tuple[str, list[float], float]] = []
     try:
-        told = [answers.get(timeout=STARTING_S + seconds) for _ in workers]
-    except Empty:
-        raise HouseFault("a client of the load test gave no answer", hint="try fewer --clients") from None
+        while len(told) < count:
+            try:
+                told.append(answers.get(timeout=1.0))
+            except Empty:
+                if any(worker.exitcode for worker in workers):
+                    raise HouseFault("a client of the load test was killed", hint="try fewer --clients") from None
     finally:
         for worker in workers:
             worker.join(timeout=5)
             worker.kill()
-    failed = next((reason for reason, _, _ in told if reason), None)
-    if failed:
+    reasons = [reason for reason, _, _ in told if reason]
+    if reasons:
+        failed = next((reason for reason in reasons if reason != BrokenBarrierError.__name__), reasons[0])
         raise HouseFault(f"a client of the load test failed: {failed}", hint="try fewer --clients")
     times = [ms for _, own, _ in told for ms in own]
-    return Load(count, round(len(times) / seconds, 2), quantiles(times), round(sum(mb for _, _, mb in told), 1))
+    rate = sum(len(own) / (sum(own) / 1000) for _, own, _ in told)
+    return Load(count, round(rate, 2), quantiles(times), round(sum(mb for _, _, mb in told), 1))
 
 
 def _client(
@@ -83,8 +90,8 @@ def _client(
                 last = now
             answers.put(("", times, memory_mb()))
     except Exception as error:  # the process boundary: the parent is told by kind, not in people's words
-        together.abort()
         answers.put((type(error).__name__, [], 0.0))
+        together.abort()
 
 
 def memory_mb() -> float:

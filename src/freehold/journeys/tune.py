@@ -101,7 +101,11 @@ def tune(
     """
     _mend(journal)
     study = _study(journal, name, sampler, seed, list(grounds), target.can_rerank, identity)
-    arena = _Arena(queries, qrels, grounds, target, seed, progress)
+    deepest = max(DEEPEST, plan_of(default).candidates)
+    arena = _Arena(queries, qrels, grounds, target, seed, deepest, progress)
+    cells = grid(list(grounds), can_rerank=target.can_rerank, seed=seed)
+    if sampler == "grid":
+        trials = min(trials, 1 + len(cells))
     while (done := len(study.get_trials(deepcopy=False, states=_ENDED))) < trials:
         progress("trials", done, trials)
         told = _told(study)
@@ -116,8 +120,7 @@ def tune(
         if not done:
             values = dict(default)
         elif sampler == "grid":
-            cells = grid(list(grounds), can_rerank=target.can_rerank)
-            values = cells[(done - 1) % len(cells)]
+            values = cells[done - 1]
         else:
             values = suggested(trial, list(grounds), can_rerank=target.can_rerank)
         # Whatever the sampler asked for, what is recorded is what was tried.
@@ -171,8 +174,10 @@ class _Arena:
         grounds: Mapping[str, Callable[[], Ground]],
         target: Target,
         seed: int,
+        deepest: int,
         progress: Progress,
     ) -> None:
+        self._deepest = deepest
         self._queries = list(queries)
         random.Random(seed).shuffle(self._queries)  # noqa: S311 - which queries come first, not a secret
         self._qrels, self._grounds, self._target, self._progress = qrels, grounds, target, progress
@@ -207,7 +212,7 @@ class _Arena:
     def _score(self, plan: Plan, field: _Field, queries: Sequence[Query]) -> list[float]:
         depth = max(RUN_DEPTH, self._target.measure.cutoff or 0)
         qrels = {query.id: self._qrels[query.id] for query in queries}
-        run = {q: field.folder.fold(field.found[q].ranked(plan), own, depth) for q, own in qrels.items()}
+        run = {q: field.folder.fold(q, field.found[q].ranked(plan), depth) for q in qrels}
         by_query = dict(zip(sorted(qrels), score(run, qrels, [self._target.measure])[:, 0].tolist(), strict=True))
         return [self._target.measure.sign * by_query[query.id] for query in queries]
 
@@ -215,9 +220,9 @@ class _Arena:
         if chunking not in self._fields:
             ground = self._grounds[chunking]()
             depth = 1 if self._target.can_rerank else 0
-            asked = [Plan(candidates=DEEPEST, rerank_depth=depth)]
+            asked = [Plan(candidates=self._deepest, rerank_depth=depth)]
             found: dict[str, Candidates] = {}
-            folder = Folder(ground.engines, ground.located)
+            folder = Folder(ground.engines, ground.located, self._qrels)
             for done, (query, own) in enumerate(candidates(self._queries, asked, ground.engines), 1):
                 folder.learn(own)
                 found[query.id] = own

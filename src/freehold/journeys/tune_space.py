@@ -61,7 +61,7 @@ def plan_of(values: Values) -> Plan:
 
 def values_of(plan: Plan, chunking: str) -> dict[str, Any]:
     """The values that give this plan: the reverse of ``plan_of``."""
-    values: dict[str, Any] = {CHUNKING: chunking, _FUSION: plan.fusion, _CANDIDATES: min(plan.candidates, DEEPEST)}
+    values: dict[str, Any] = {CHUNKING: chunking, _FUSION: plan.fusion, _CANDIDATES: plan.candidates}
     if plan.mode != "hybrid":  # a single leg is a fusion that gives the other no weight
         return {**values, _FUSION: "weighted", _DENSE: float(plan.mode == "dense"), _DEPTH: 0}
     if plan.fusion != "dbsf":
@@ -98,9 +98,11 @@ def neighbour(best: Values, tried: Collection[str], rng: random.Random) -> dict[
 
     None where nothing new was met.
     """
-    axes = [name for name in _STEPS if name in best and best[name] in _STEPS[name]]
+    # The house's own settings may lie between the steps.
+    near = {name: _nearest(steps, best[name]) for name, steps in _STEPS.items() if name in best}
+    axes = list(near)
     for _ in range(_ATTEMPTS):
-        values = dict(best)
+        values = {**best, **near}
         for name in rng.sample(axes, min(len(axes), rng.choice((1, 2)))):
             steps = _STEPS[name]
             at = steps.index(values[name]) + rng.choice((-2, -1, 1, 2))
@@ -110,8 +112,15 @@ def neighbour(best: Values, tried: Collection[str], rng: random.Random) -> dict[
     return None
 
 
-def grid(chunkings: Sequence[str], *, can_rerank: bool) -> list[dict[str, Any]]:
-    """Every different setting of the grid; what a value does not matter to does not multiply it."""
+def _nearest(steps: Sequence[Any], value: float) -> Any:
+    return min(steps, key=lambda step: abs(step - value))
+
+
+def grid(chunkings: Sequence[str], *, can_rerank: bool, seed: int) -> list[dict[str, Any]]:
+    """Every different setting of the grid, shuffled, so that a part of it tells of the whole.
+
+    What a value does not matter to does not multiply it.
+    """
     axes = {CHUNKING: chunkings, **_GRID, _DEPTH: _GRID[_DEPTH] if can_rerank else (0,)}
     rows: dict[str, dict[str, Any]] = {}
     for combination in product(*axes.values()):
@@ -121,7 +130,9 @@ def grid(chunkings: Sequence[str], *, can_rerank: bool) -> list[dict[str, Any]]:
         if not values[_DEPTH]:
             del values[_WEIGHT]
         rows[key_of(values)] = values
-    return list(rows.values())
+    cells = list(rows.values())
+    random.Random(seed).shuffle(cells)  # noqa: S311 - an order, not a secret
+    return cells
 
 
 def key_of(values: Values) -> str:

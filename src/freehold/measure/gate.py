@@ -25,7 +25,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from freehold.core.experiment import Check, Decision, Verdict
+from freehold.core.experiment import P95_LATENCY, Check, Decision, Verdict
 from freehold.measure.assess import ALL, Assessment
 from freehold.measure.ranking import Measure, ranked
 from freehold.measure.stats import (
@@ -85,13 +85,13 @@ def judge(
     corrected = iter(holm([test.p_worse for test in usable if test]))
     family = sum(test is not None for test in usable)
     checks = []
-    for (part, column), test, bound in zip(columns, usable, bounds, strict=True):
+    for (part, column), every, test, bound in zip(columns, tests, usable, bounds, strict=True):
         measure = assessment.measures[column]
         means = _Means.of(assessment, candidate, live, part, column)
         margin = rules.margin if part == ALL else rules.slice_margin
         name = str(measure) if part == ALL else f"{measure} on {part}"
         if test is None or bound is None:
-            checks.append(_too_few(name, means, margin))
+            checks.append(_too_few(name, means, margin, every.deviation if every else None, rules.alpha))
             continue
         no_difference = test.difference == test.deviation == 0
         unchanged = no_difference and _same_results(assessment, candidate, live, part, measure)
@@ -145,11 +145,12 @@ def _same_results(assessment: Assessment, candidate: str, live: str, part: str, 
     return next(sides) == next(sides)
 
 
-def _too_few(name: str, means: _Means, margin: float) -> Check:
+def _too_few(name: str, means: _Means, margin: float, deviation: float | None, alpha: float) -> Check:
+    needed = queries_needed(deviation, margin, alpha=alpha) if deviation is not None else None
     reason = f"{means.queries} labelled queries, and at least {FEWEST_QUERIES} are needed"
     return Check(
         name, "underpowered", reason, margin, means.live, means.candidate, None, None, None, None, means.queries,
-        FEWEST_QUERIES,
+        max(needed or 0, FEWEST_QUERIES),
     )  # fmt: skip
 
 
@@ -223,7 +224,7 @@ def _latency_check(timings_ms: Sequence[float], limit_ms: float, alpha: float) -
             decision, reason = "refused", f"{told}: above {limit_ms:g} ms"
         else:
             decision, reason = "underpowered", f"{told}: too close to {limit_ms:g} ms to tell; time more searches"
-    return Check("p95 latency", decision, reason, None, None, p95, None, interval, None, None, n, needed)
+    return Check(P95_LATENCY, decision, reason, None, None, p95, None, interval, None, None, n, needed)
 
 
 def _enough(size: int, alpha: float) -> bool:

@@ -26,25 +26,18 @@ def make_slices(fields: Mapping[str, Mapping[str, str]], *, only: Sequence[str] 
     """Slices from field -> query id -> value.
 
     A field of which no two values have FEWEST_QUERIES queries, or that has more than MOST_VALUES values, parts nothing;
-    smaller slices of the others are left out. ``only``: these fields, whatever their number of values.
+    smaller slices of the others are left out. ``only``: every value of these fields, however few queries it has.
     """
     slices: dict[str, frozenset[str]] = {}
     for name, values in sorted(fields.items()):
         counts = Counter(values.values())
-        large = sorted((value for value, count in counts.items() if count >= FEWEST_QUERIES), key=_place)
+        fewest = FEWEST_QUERIES if only is None else 1
+        large = sorted((value for value, count in counts.items() if count >= fewest), key=_place)
         if (only is None and (len(large) < 2 or len(counts) > MOST_VALUES)) or (only is not None and name not in only):
             continue
         for value in large:
             slices[f"{name}={value}"] = frozenset(query for query, own in values.items() if own == value)
     return slices
-
-
-def left_out(fields: Mapping[str, Mapping[str, str]], only: Sequence[str]) -> tuple[str, ...]:
-    """The values of these fields that have too few queries to be a slice."""
-    counts = {name: Counter(fields[name].values()) for name in only if name in fields}
-    return tuple(
-        f"{name}={value}" for name in counts for value, n in sorted(counts[name].items()) if n < FEWEST_QUERIES
-    )
 
 
 def _place(value: str) -> tuple[int, str]:

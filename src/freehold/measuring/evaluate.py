@@ -26,7 +26,6 @@ from freehold.journeys.evaluate import (
     time_searches,
 )
 from freehold.journeys.ingest import Progress
-from freehold.journeys.language import likely_language
 from freehold.journeys.load import Search, under_load
 from freehold.journeys.locate import Located, locate
 from freehold.journeys.search import Plan
@@ -80,6 +79,9 @@ def evaluate(house: House, request: Request, *, progress: Progress) -> record.Ke
     if not labels.qrels:
         hint = "label what is relevant to at least some of the questions"
         raise UsageError(f"split {labels.split} of {labels.name} labels no document as relevant", hint=hint)
+    if request.answers and not labels.gold:
+        hint = "answers stand in answers.jsonl, or under answers and answerable in the house's own format"
+        raise UsageError(f"{labels.name} has no labelled answers in split {labels.split}", hint=hint)
     engines = house.engines()
     located = locate(labels, house.shelf, allow_missing=request.allow_missing)
     plans, served = plans_for(house, request.modes, request.rerank)
@@ -97,13 +99,13 @@ def evaluate(house: House, request: Request, *, progress: Progress) -> record.Ke
         judged=judged,
         progress=progress,
     )
-    slices = make_slices(fields_of(labels, retrieved))
+    slices = make_slices(fields_of(labels, retrieved, house.settings.house.languages))
     assessment = Assessment(retrieved.runs, labels.qrels, measures, slices, request.resamples, request.seed)
     arms = {name: (plan, engines) for name, plan in plans.items()}
     timings = time_searches(queries, arms, searches=request.searches, progress=progress)
     load: tuple[Load, ...] = ()
     if request.clients:
-        opener = partial(_open_search, house.root)
+        opener = partial(_open_search, house.root, plans[judged])
         texts = [query.text for query in queries]
         load = under_load(
             opener, texts, clients=request.clients, cores=_cores(house), seconds=LOAD_SECONDS, progress=progress
@@ -149,24 +151,27 @@ def plans_for(house: House, modes: Sequence[Mode], rerank: bool | None) -> tuple
     return plans, served
 
 
-def fields_of(labels: Labels, retrieved: Retrieved | None) -> Mapping[str, Mapping[str, str]]:
-    """What queries can be sliced by: their metadata, language, length and, where it was measured, ambiguity."""
+def fields_of(labels: Labels, retrieved: Retrieved | None, languages: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """What queries can be sliced by: their metadata, language, length and, where it was measured, ambiguity.
+
+    ``languages``: those of the house, among which a query's is told where its metadata does not say.
+    """
     texts = {query: labels.queries[query].text for query in labels.qrels}
     fields = metadata_fields({query: labels.queries[query].metadata for query in labels.qrels})
     for name in ("lang", "language"):
         if name in fields:
             fields["language"] = fields.pop(name)
     if "language" not in fields:
-        fields["language"] = {query: _language(text) for query, text in texts.items()}
+        fields["language"] = {query: _language(text, languages) for query, text in texts.items()}
     fields["length"] = {query: length_of(text) for query, text in texts.items()}
     if retrieved and retrieved.evidence:
         fields["ambiguity"] = dict(ambiguous.bands(ambiguous.combined(retrieved.evidence)))
     return fields
 
 
-def _language(text: str) -> str:
-    code = detect(text)
-    return likely_language(text) if code == UNDETERMINED else code
+def _language(text: str, languages: Sequence[str]) -> str:
+    code = detect(text, languages)
+    return languages[0] if code == UNDETERMINED else code
 
 
 def _pairs(names: Sequence[str], served: str) -> list[tuple[str, str]]:
@@ -195,11 +200,6 @@ def _ambiguity(assessment: Assessment, retrieved: Retrieved, served: str, acrony
 def _answers(
     house: House, labels: Labels, located: Located, plan: Plan, name: str, request: Request, progress: Progress
 ) -> AnswerResult:
-    if not labels.gold:
-        raise UsageError(
-            f"{labels.name} has no labelled answers in split {labels.split}",
-            hint="answers stand in answers.jsonl, or under answers and answerable in the house's own format",
-        )
     engines, voice = house.engines(), house.voice()
     queries = checked_queries(labels, engines, sorted(labels.gold))
     local, model = AlignmentJudge(embedder=voice.judge), support_model(house.settings)
@@ -207,7 +207,9 @@ def _answers(
     sample = read_sample(house.root / own_sample) if own_sample else read_sample()
     calibration = calibrate([local, model] if model else [local], sample)  # first: a judge that fails fails here
     told = ask_all(queries, plan=plan, engines=engines, voice=voice, located=located, judge=model, progress=progress)
-    languages, lengths = ({q.id: told_of(q.text) for q in queries} for told_of in (_language, length_of))
+    spoken = house.settings.house.languages
+    languages = {q.id: _language(q.text, spoken) for q in queries}
+    lengths = {q.id: length_of(q.text) for q in queries}
     return summarise_answers(
         told,
         labels.gold,
@@ -232,11 +234,11 @@ def support_model(settings: Settings) -> SupportJudge | None:
 
 
 @contextlib.contextmanager
-def _open_search(root: Path, threads: int) -> Iterator[Search]:
+def _open_search(root: Path, plan: Plan, threads: int) -> Iterator[Search]:
     """A client's own house, on so many threads."""
     with open_house(root) as house:
         house.settings = house.settings.with_values({"embedder.threads": threads}, origin="the load test")
-        yield house.search
+        yield partial(house.search, plan=plan)
 
 
 def _cores(house: House) -> int:

@@ -28,7 +28,7 @@ from freehold.measure.gate import Rules, judge, parse_measures
 from freehold.measure.labels import Labels, read_labels
 from freehold.measure.ranking import Measure
 from freehold.measure.runs import read_run
-from freehold.measure.slices import left_out, make_slices
+from freehold.measure.slices import make_slices
 from freehold.measure.stats import RESAMPLES
 from freehold.measuring import record
 from freehold.measuring.evaluate import MEASURES, SEARCHES, fields_of
@@ -64,7 +64,7 @@ class _Match:
     timings: Mapping[str, Sequence[Mapping[str, float]]]
     retrieved: Retrieved | None
     """By the later side that could be searched: what the ambiguity of queries is read from."""
-    chunks: dict[str, str]
+    chunks: dict[str, dict[str, str]]
 
 
 def contender(house: House, told: str, stack: ExitStack) -> Contender:
@@ -89,7 +89,7 @@ def contender(house: House, told: str, stack: ExitStack) -> Contender:
     names = [result.name for result in experiment.runs]
     chosen = name or next((r.name for r in experiment.runs if r.served), names[-1])
     run = read_run(house.experiments.run_file(experiment.id, chosen))
-    timings = next((r.timings_ms for r in experiment.runs if r.name == chosen), ())
+    timings = next((r.timings_ms for r in experiment.runs if r.name == chosen), ())[: experiment.dataset.queries]
     return Contender(f"{experiment.id[:8]}:{chosen}", run=run, timings_ms=timings, experiment=experiment)
 
 
@@ -101,6 +101,8 @@ def _plan_of_file(house: House, path: Path) -> Plan:
         if origin != "default" and not key.startswith(_TRIABLE) and value != own[key]:
             raise SettingsError(f"{key} at {origin} cannot be tried on this house", hint=_BEYOND, refs=(key,))
     chosen = {key: value for key, value, origin in other.items() if key.startswith(_TRIABLE) and origin != "default"}
+    if chosen.get("reranker.kind", "none") != "none" and house.reranker is None:
+        raise SettingsError("reranker.kind cannot be tried on this house, which keeps no token vectors", hint=_BEYOND)
     return house.plan(settings=house.settings.with_values(chosen, origin=path.name))
 
 
@@ -128,7 +130,7 @@ def compare(
         sides = {"A": contender(house, one, stack), "B": contender(house, other, stack)}
         labels = _labels(list(sides.values()), dataset, split)
         match = _search(house, sides, labels, wanted, searches=SEARCHES, allow_missing=allow_missing, progress=progress)
-        slices = make_slices(fields_of(labels, match.retrieved))
+        slices = make_slices(fields_of(labels, match.retrieved, house.settings.house.languages))
         assessment = Assessment(match.runs, labels.qrels, wanted, slices, resamples, seed)
         return _keep("compare", house, labels, match, assessment, sides=sides, call=call, started=started)
 
@@ -154,14 +156,14 @@ def gate(
     if dataset is None and not part.dataset:
         hint = "declare gate.dataset in freehold.toml, or give --data: rules are worth most when they come first"
         raise SettingsError("the gate has no dataset", hint=hint)
-    wanted = parse_measures(part.measures)
+    wanted = _declared(part.measures)
     with ExitStack() as stack:
         sides = {CANDIDATE: contender(house, candidate, stack), LIVE: contender(house, against, stack)}
         labels = _labels(list(sides.values()), dataset or house.root / part.dataset, split or part.split or None)
         match = _search(
             house, sides, labels, wanted, searches=part.searches, allow_missing=allow_missing, progress=progress
         )
-        fields = fields_of(labels, match.retrieved)
+        fields = fields_of(labels, match.retrieved, house.settings.house.languages)
         for name in part.slices:
             if name not in fields:
                 hint = f"gate.slices may name: {', '.join(sorted(fields))}"
@@ -178,10 +180,19 @@ def gate(
             declared={
                 **{key: value for key, value in record.in_force(house.settings).items() if key.startswith("gate.")},
                 "dataset digest": labels.digest,
-                "slices without enough queries": left_out(fields, part.slices),
             },
         )
         return _keep("gate", house, labels, match, assessment, sides=sides, call=call, verdict=verdict, started=started)
+
+
+def _declared(names: Sequence[str]) -> tuple[Measure, ...]:
+    """The measures of [gate]. Raises SettingsError where they are none or no measures."""
+    if not names:
+        raise SettingsError("gate.measures is empty", hint='name what may not drop, for example ["nDCG@10"]')
+    try:
+        return parse_measures(names)
+    except UsageError as error:
+        raise SettingsError(f"gate.measures: {error.message}", hint=error.hint, refs=("gate.measures",)) from None
 
 
 def _labels(sides: Sequence[Contender], dataset: Path | None, split: str | None) -> Labels:
@@ -238,8 +249,10 @@ def _search(
         )
         match.runs[name] = match.retrieved.runs[name]
         if side.house is house:
-            match.chunks.update(match.retrieved.chunks)
-    match.timings = time_searches(queries, arms, searches=searches, progress=progress)
+            for query, found in match.retrieved.chunks.items():
+                match.chunks.setdefault(query, {}).update(found)
+    # Each query once: asked again, it would pass for another one and make the times look surer than they are.
+    match.timings = time_searches(queries, arms, searches=min(searches, len(queries)), progress=progress)
     return match
 
 
@@ -264,14 +277,17 @@ def _keep(
     started: float,
 ) -> record.Kept:
     first, second = sides
-    told = {name: side.told for name, side in sides.items()}
+    told: dict[str, object] = {name: side.told for name, side in sides.items()}
+    for name, side in sides.items():
+        if side.house is not None and side.house is not house:
+            told |= {f"{name} {key}": value for key, value in record.differences(house, side.house).items()}
     return record.keep(
         kind,
         house,
         record.Evaluation(labels, match.located, assessment, match.chunks),
         plans=match.plans,
         timings=match.timings,
-        served=LIVE,
+        served=next((name for name, side in sides.items() if side.told == LIVE), ""),
         call={**call, **told},
         comparisons=assessment.compare(first, second),
         verdict=verdict,

@@ -38,7 +38,10 @@ from freehold.measure.latency import quantiles
 from freehold.measure.runs import write_run
 from freehold.text.acronyms import Acronyms
 
-PACKAGES = ("numpy", "onnxruntime", "onnx", "tokenizers", "qdrant-edge-py", "PyStemmer", "SQLAlchemy", "optuna")
+PACKAGES = (
+    "numpy", "onnxruntime", "onnx", "tokenizers", "qdrant-edge-py", "PyStemmer", "SQLAlchemy", "optuna",
+    "sentence-transformers", "torch", "xllamacpp",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Evaluation:
     labels: Labels
     located: Located
     assessment: Assessment
-    chunks: Mapping[str, str]
-    """Document or passage -> chunk that stood for it."""
+    chunks: Mapping[str, Mapping[str, str]]
+    """Query id -> document or passage -> chunk that stood for it."""
     acronyms: Acronyms | None = None
 
     def run_files(self) -> Mapping[str, bytes]:
@@ -188,6 +191,14 @@ def _passed(settings: Settings, call: Mapping[str, object]) -> Mapping[str, obje
     """The settings that somebody chose, and what the call asked for."""
     chosen = {key: _plain(value) for key, value, origin in settings.items() if origin != "default"}
     return {**chosen, **{f"--{name}": value for name, value in call.items() if value is not None}}
+
+
+def differences(house: House, other: House) -> Mapping[str, object]:
+    """What another house has otherwise than this one: settings, index, documents."""
+    own, theirs = in_force(house.settings), in_force(other.settings)
+    found = {key: value for key, value in theirs.items() if value != own[key]}
+    info = _house(other)
+    return {**found, "generation": info.generation, "documents": info.documents, "chunks": info.chunks}
 
 
 def _plain(value: object) -> object:

@@ -6,6 +6,7 @@ but the house's own (removed at the end but for the best one's), and what was fo
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -43,6 +44,7 @@ HELD_OUT_SHARE = 3
 """Where a set has a single split, one query in three is held out."""
 FEWEST_QUERIES = 20
 _SIZES = (128, 256)
+_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ def tune_retrieval(house: House, request: Request, *, progress: Progress) -> Fou
     """
     started = time.perf_counter()
     measure = Measure.parse(request.measure)
+    if measure.sign < 0:
+        raise UsageError(f"less is better in {measure}", hint="search for a measure of which more is, P@5 for instance")
+    if request.study and not _STUDY_NAME.fullmatch(request.study):
+        raise UsageError(f"{request.study!r} is no name for a study", hint="use letters, digits, dots, - and _")
     seen, unseen = _splits(request)
     if len(seen.qrels) < FEWEST_QUERIES:
         raise UsageError(
@@ -97,7 +103,10 @@ def tune_retrieval(house: House, request: Request, *, progress: Progress) -> Fou
     engines = house.engines()
     chunkers = _chunkers(house, request.chunkers)
     own = next(iter(chunkers))
+    default = values_of(house.plan(), own)
     identity: dict[str, object] = {
+        "default": default,
+        "languages": list(house.settings.house.languages),
         "dataset": seen.digest,
         "queries": sha256_hex(canonical_json(sorted(seen.qrels)).encode()),
         "measure": str(measure),
@@ -123,7 +132,7 @@ def tune_retrieval(house: House, request: Request, *, progress: Progress) -> Fou
             queries=checked_queries(seen, engines, sorted(seen.qrels)),
             qrels=seen.qrels,
             grounds=grounds,
-            default=values_of(house.plan(), own),
+            default=default,
             target=Target(measure, request.p95_limit_ms, TRIAL_SEARCHES, house.reranker is not None),
             trials=request.trials,
             sampler=request.sampler,
@@ -152,7 +161,7 @@ def tune_retrieval(house: House, request: Request, *, progress: Progress) -> Fou
         best_house = houses[chunker]
         sides = {DEFAULT: (house, house.plan()), TUNED: (best_house, plan_of(values))}
         kept = _tell_apart(sides, unseen, study, request, started=started, progress=progress)
-        settings = _settings(house, values, chunkers[chunker])
+        settings = _settings(house, values, chunkers[chunker]) if found.best != found.default else {}
         candidate = _write(folder, house, settings, best_house)
         for other in houses.values():
             if other is not house:
@@ -226,11 +235,14 @@ def _trial_house(
 ) -> House:
     """The house's documents cut another way, in a house of their own; what an earlier call ingested is used again."""
     root = folder / "houses" / name.replace(":", "-")
+    chosen = {key: value for key, value, origin in house.settings.items() if origin != "default"}
     if (root / config.FILE_NAME).exists():
+        # An earlier call may have left what it found there: trials run on the settings of the house.
+        write_durably(root / config.FILE_NAME, config.render({**chosen, **chunking}).encode())
         other = stack.enter_context(open_house(root))
     else:
-        chosen = {key: value for key, value, origin in house.settings.items() if origin != "default"}
         other = stack.enter_context(House.create(root, {**chosen, **chunking}))
+    other.use_models_of(house)
     other.ingest_house(house, lenders=tuple(h for h in houses.values() if h is not house), progress=progress)
     houses[name] = other
     return other
@@ -270,7 +282,7 @@ def _tell_apart(
     arms = {name: (plan, side.engines()) for name, (side, plan) in sides.items()}
     timings = time_searches(queries, arms, searches=SEARCHES, progress=progress)
     runs = {name: got.runs[name] for name, got in found.items()}
-    slices = make_slices(fields_of(labels, found[DEFAULT]))
+    slices = make_slices(fields_of(labels, found[DEFAULT], house.settings.house.languages))
     assessment = Assessment(runs, labels.qrels, measures, slices, RESAMPLES, request.seed)
     return record.keep(
         "tune",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from freehold.house import House
+from freehold.journeys.evaluate import TOPS
+from freehold.measure.ranking import ranked
 from freehold.measure.report.contest import Detail
 from freehold.measuring.record import Evaluation
 
-TOPS = 3
 SNIPPET_CHARS = 400
 
 
@@ -20,24 +21,33 @@ def detail(evaluation: Evaluation, house: House) -> Detail:
         queries={query: labelled.text for query, labelled in labels.queries.items()},
         values={run: assessment.by_query(run, headline) for run in assessment.runs},
         tops={
-            run: {query: tuple(list(scores)[:TOPS]) for query, scores in ranked.items()}
-            for run, ranked in assessment.runs.items()
+            name: {query: tuple(ranked(scores)[:TOPS]) for query, scores in run.items()}
+            for name, run in assessment.runs.items()
         },
         relevant={q: tuple(u for u, grade in grades.items() if grade > 0) for q, grades in labels.qrels.items()},
-        texts=_texts(evaluation, house),
+        texts=_labelled(evaluation, house),
         expansions={name: tuple(spellings) for name, spellings in meanings.items()},
+        passages=_passages(evaluation, house),
     )
 
 
-def _texts(evaluation: Evaluation, house: House) -> dict[str, str]:
-    """Unit -> the chunk that was found for it; for a labelled one that was not, the beginning of its text."""
-    views = house.shelf.views(set(evaluation.chunks.values()))
-    texts = {unit: views[chunk].chunk.text for unit, chunk in evaluation.chunks.items() if chunk in views}
+def _passages(evaluation: Evaluation, house: House) -> dict[str, dict[str, str]]:
+    """Query -> unit that it found -> the words of the chunk by which it did."""
+    views = house.shelf.views({chunk for found in evaluation.chunks.values() for chunk in found.values()})
+    return {
+        query: {unit: views[chunk].chunk.text for unit, chunk in found.items() if chunk in views}
+        for query, found in evaluation.chunks.items()
+    }
+
+
+def _labelled(evaluation: Evaluation, house: House) -> dict[str, str]:
+    """Labelled unit -> the beginning of its text."""
     labels, known = evaluation.labels, house.shelf.known()
     sources = {name: source for source, name in evaluation.located.names.items()}
+    texts: dict[str, str] = {}
     for unit in labels.at:
         source = sources.get(labels.spans[unit].unit if labels.spans else unit)
-        if unit not in texts and source is not None and source in known:
+        if source is not None and source in known:
             span = labels.spans.get(unit)
             text = house.shelf.text(known[source].document_id)
             texts[unit] = span.quote or text[span.start : span.end] if span else text[:SNIPPET_CHARS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from freehold.core.experiment import Comparison, Estimate, Experiment, RunResult
 from freehold.measure.ranking import direction
@@ -33,6 +33,8 @@ class Detail:
     """Unit id -> the beginning of its text; some may be missing."""
     expansions: Mapping[str, tuple[str, ...]]
     """Acronym -> its expansions in the corpus."""
+    passages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Query id -> unit id -> the passage by which the query found it; elsewhere ``texts`` stands in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,5 +176,6 @@ def contest(run: str, base: str, detail: Detail) -> Contest | None:
 
 def _found(ids: tuple[str, ...], query_id: str, detail: Detail) -> tuple[Found, ...]:
     relevant = detail.relevant.get(query_id, ())
-    texts = {each: detail.texts.get(each) for each in ids}
+    own = detail.passages.get(query_id, {})
+    texts = {each: own.get(each, detail.texts.get(each)) for each in ids}
     return tuple(Found(each, None if text is None else clipped(text), each in relevant) for each, text in texts.items())

@@ -112,7 +112,7 @@ def _view(experiment: Experiment, detail: Detail | None) -> dict[str, object]:
     }
 
 
-_TITLES = {"eval": "Evaluation", "gate": "Gate", "tune": "Search over settings"}
+_TITLES = {"eval": "Evaluation", "compare": "Comparison", "gate": "Gate", "tune": "Search over settings"}
 _VERDICTS: Mapping[Decision, tuple[str, str, str]] = {
     "passed": ("✓", "Passed", "The candidate is no worse than the margins allow in every check."),
     "refused": ("✕", "Refused", "The candidate is worse in at least one check."),

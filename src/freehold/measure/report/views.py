@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from freehold.core.experiment import Comparison, Estimate, Experiment, Load, Quantiles, RunResult
+from freehold.core.experiment import P95_LATENCY, Comparison, Estimate, Experiment, Load, Quantiles, RunResult
 from freehold.measure.ranking import direction
 from freehold.measure.report import plots
 from freehold.measure.report.contest import Contest, estimate
@@ -233,7 +233,7 @@ def gate_plot(experiment: Experiment) -> Markup:
             limit=None if each.margin is None else -abs(each.margin),
         )
         for each in experiment.verdict.checks
-        if "latency" not in each.name
+        if each.name != P95_LATENCY
     ]
     return plots.dots(
         "plot-gate",
