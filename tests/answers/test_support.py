@@ -30,6 +30,7 @@ from freehold.measure.agreement import Confusion
 from freehold.measure.answers import Cited
 from freehold.models import generate_openai
 from freehold.models.judge_openai import OpenAIJudge
+from freehold.testing.support_judge import SupportJudgeCase
 
 KEY = "sk-very-secret"
 QUESTION = "How high is the excess?"
@@ -413,3 +414,18 @@ def test_a_sample_without_pairs_or_without_a_file(tmp_path):
     path.write_text("\n\n")
     with pytest.raises(UsageError, match="no labelled sentences"):
         read_sample(path)
+
+
+# --- The contract ---
+
+
+class TestAlignment(SupportJudgeCase):
+    @pytest.fixture
+    def judge(self) -> SupportJudge:
+        return AlignmentJudge()
+
+
+class TestAlignmentWithEmbedder(SupportJudgeCase):
+    @pytest.fixture
+    def judge(self, embedder) -> SupportJudge:
+        return AlignmentJudge(embedder=embedder)
