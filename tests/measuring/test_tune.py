@@ -174,3 +174,13 @@ def test_names_of_studies(town: Town, own_house: Path, name: str) -> None:
     )
     assert result.returncode == 2
     assert "no name for a study" in result.stderr
+
+
+def test_the_best_is_surely_better_than_the_default(town: Town, own_house: Path) -> None:
+    told = tune(own_house, town, "--chunkers", "none", "--trials", "12")["study"]
+    default, best = (
+        next(trial for trial in told["trials"] if trial["number"] == told[role]) for role in ("default", "best")
+    )
+    assert (default["gain"], default["gain_error"]) == (0, 0)
+    assert best["number"] == default["number"] or best["gain"] > best["gain_error"]
+    assert all(t["gain"] == pytest.approx(t["quality"] - default["quality"]) for t in told["trials"] if t["p95_ms"])

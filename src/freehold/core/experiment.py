@@ -224,6 +224,10 @@ class Trial:
     queries: int
     """Queries that ``quality`` is over."""
     seconds: float
+    gain: float | None = None
+    """Mean paired difference to the default."""
+    gain_error: float | None = None
+    """Its standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,8 @@ class Study:
     queries: int
     trials: tuple[Trial, ...]
     best: int
-    """Number of the trial with the best quality within the latency limit."""
+    """Number of the trial within the latency limit whose gain, less its standard error, is the largest; the default has
+    0 and stays where no other is surely enough above it."""
     default: int
     """Number of the trial that holds the house's own settings."""
     pareto: tuple[int, ...]

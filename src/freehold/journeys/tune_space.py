@@ -29,6 +29,7 @@ CHUNKING, _CANDIDATES, _FUSION = "chunking", "retrieval.candidates", "retrieval.
 _DENSE, _RRF_K = "retrieval.dense_weight", "retrieval.rrf_k"
 _DEPTH, _WEIGHT = "retrieval.rerank_depth", "reranker.weight"
 _ATTEMPTS = 50
+_EVEN = 0.5
 _STEPS: Mapping[str, Sequence[Any]] = {
     _DENSE: DENSE_WEIGHTS,
     _RRF_K: RRF_KS,
@@ -93,16 +94,22 @@ def suggested(trial: optuna.Trial, chunkings: Sequence[str], *, can_rerank: bool
     return values
 
 
-def neighbour(best: Values, tried: Collection[str], rng: random.Random) -> dict[str, Any] | None:
-    """``best`` with one or two values moved by a step or two, to what is not among ``tried`` (by ``key_of``).
+def neighbour(best: Sequence[Values], tried: Collection[str], rng: random.Random) -> dict[str, Any] | None:
+    """A good setting with one or two values moved by a step or two, to what is not ``tried`` (by ``key_of``).
 
-    None where nothing new was met.
+    ``best``: good settings, the best first. Each fusion has a turn, by the best setting that fuses so, else by the best
+    of all made to: the fusions have their tops in different places. None where nothing new was met.
     """
+    fusion = rng.choice(FUSIONS)
+    from_here = next((dict(values) for values in best if values[_FUSION] == fusion), None)
+    if from_here is None:
+        from_here = dict(best[0])
+        _fuse(from_here, fusion, rng)
     # The house's own settings may lie between the steps.
-    near = {name: _nearest(steps, best[name]) for name, steps in _STEPS.items() if name in best}
-    axes = list(near)
+    near = {name: _nearest(steps, from_here[name]) for name, steps in _STEPS.items() if name in from_here}
     for _ in range(_ATTEMPTS):
-        values = {**best, **near}
+        values = {**from_here, **near}
+        axes = [name for name in _STEPS if name in values]
         for name in rng.sample(axes, min(len(axes), rng.choice((1, 2)))):
             steps = _STEPS[name]
             at = steps.index(values[name]) + rng.choice((-2, -1, 1, 2))
@@ -110,6 +117,17 @@ def neighbour(best: Values, tried: Collection[str], rng: random.Random) -> dict[
         if bool(values[_DEPTH]) == (_WEIGHT in values) and key_of(values) not in tried:
             return values
     return None
+
+
+def _fuse(values: dict[str, Any], fusion: Fusion, rng: random.Random) -> None:
+    """Another fusion in place: what it does not know goes, what it needs besides comes."""
+    weight = values.pop(_DENSE, _EVEN)
+    values.pop(_RRF_K, None)
+    values[_FUSION] = fusion
+    if fusion != "dbsf":
+        values[_DENSE] = weight
+    if fusion == "rrf":
+        values[_RRF_K] = rng.choice(RRF_KS)
 
 
 def _nearest(steps: Sequence[Any], value: float) -> Any:
