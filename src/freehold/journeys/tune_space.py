@@ -97,11 +97,13 @@ def suggested(trial: optuna.Trial, chunkings: Sequence[str], *, can_rerank: bool
 def neighbour(best: Sequence[Values], tried: Collection[str], rng: random.Random) -> dict[str, Any] | None:
     """A good setting with one or two values moved by a step or two, to what is not ``tried`` (by ``key_of``).
 
-    ``best``: good settings, the best first. Each fusion has a turn, by the best setting that fuses so, else by the best
-    of all made to: the fusions have their tops in different places. None where nothing new was met.
+    ``best``: good settings, the best first, whose chunking is kept. Each fusion has a turn, by the best setting that
+    fuses so, else by the best of all made to: fusions have their tops in different places. None where nothing new was
+    met.
     """
     fusion = rng.choice(FUSIONS)
-    from_here = next((dict(values) for values in best if values[_FUSION] == fusion), None)
+    alike = (values for values in best if values[CHUNKING] == best[0][CHUNKING])
+    from_here = next((dict(values) for values in alike if values[_FUSION] == fusion), None)
     if from_here is None:
         from_here = dict(best[0])
         _fuse(from_here, fusion, rng)
