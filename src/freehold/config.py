@@ -122,8 +122,10 @@ class RetrievalSettings:
 class RerankerSettings:
     """[reranker]: the second look at the best candidates."""
 
-    kind: Literal["late-interaction", "none"] = _setting("late-interaction", "which reranker")
+    kind: Literal["late-interaction", "cross-encoder", "none"] = _setting("late-interaction", "which reranker")
+    model: str = _setting("", "folder or packaged name; empty: the embedder's own token vectors")
     weight: float = _setting(0.5, "share of the reranker's score beside the first stage's", low=0.0, high=1.0)
+    budget_ms: float = _setting(0.0, "time for scoring; fewer hits are scored where it is short; 0: no limit", low=0.0)
 
 
 @dataclass(frozen=True, slots=True)

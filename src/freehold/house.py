@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,22 +27,24 @@ from freehold.core.experiment import Experiments
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.ports import Embedder, Generator, Reranker, VectorIndex
 from freehold.core.shelf import Quarantined, Shelf, Stats
+from freehold.core.training import ModelVersion, Registry, Role
 from freehold.core.types import Answer, Filter, GenerationInfo, Mode, ParsedText, Slice
+from freehold.crew import Crew
 from freehold.index.generations import Generations
 from freehold.journeys import ask as asking
 from freehold.journeys import search as searching
+from freehold.journeys.fill import fill
 from freehold.journeys.ingest import IngestReport, Progress, Reader, Workshop, ingest
 from freehold.journeys.language import language_tools
 from freehold.journeys.search import Engines, Found, Plan
 from freehold.journeys.sources import Files, beir_reader, file_reader, find_beir, find_files, shelf_reader
-from freehold.journeys.sync import maker, sync
-from freehold.models.embed import open_embedder
+from freehold.journeys.sync import maker, sync, weed
 from freehold.models.generate import open_generator
 from freehold.models.pull import verify
-from freehold.models.rerank import LateInteraction
 from freehold.store.experiments import ExperimentFolder
 from freehold.store.files import shred_tree, storage_fault, write_durably
 from freehold.store.lock import writer_lock
+from freehold.store.registry import ModelFolder
 from freehold.store.shelf import HouseShelf
 from freehold.text.chunk import chunk
 from freehold.text.parse.outcome import ParseLimits
@@ -82,10 +85,12 @@ class House:
     def __init__(self, root: Path) -> None:
         """Open the house in ``root``. Raises SettingsError when there is none or its settings are wrong."""
         self.root = root
-        self.settings: Settings = config.load(root / config.FILE_NAME)
+        self._file_settings: Settings = config.load(root / config.FILE_NAME)
         self.shelf = HouseShelf(root)
         self.experiments: Experiments = ExperimentFolder(root / "experiments")
-        self._generations = Generations(root / "index", hnsw_ef=self.settings.index.hnsw_ef)
+        self.registry: Registry = ModelFolder(root / "models")
+        self._crew: Crew | None = None
+        self._lineup = -1
         self._index: VectorIndex | None = None
         self._opened: GenerationInfo | None = None
         self._check_format()
@@ -195,8 +200,8 @@ class House:
 
         Raises HouseMismatch where it is not.
         """
-        self._check_maker(other.embedder)
-        self.__dict__["embedder"] = other.embedder
+        self._check_maker(other.crew.encoder)
+        self.crew.serve_with(other.crew)
 
     def stats(self) -> Stats:
         """How much the house holds."""
@@ -217,37 +222,73 @@ class House:
 
     def generation(self) -> GenerationInfo | None:
         """The index generation that answers, if there is one."""
-        return self._generations.current()
+        return self._generations(self._maker()).current()
 
-    # -- engines, loaded when needed -----------------------------------------------------------------------------
+    # -- the models that serve, loaded when needed ---------------------------------------------------------------
 
-    @cached_property
+    @property
+    def crew(self) -> Crew:
+        """The models of the lineup in force: another process may have promoted or rolled back since the last look."""
+        lineup = self.registry.lineup()
+        if self._crew is None or self._lineup != lineup.number:
+            self._crew, self._lineup = self.crew_of(lineup.versions), lineup.number
+        return self._crew
+
+    def crew_of(self, versions: Mapping[Role, str]) -> Crew:
+        """The models of another lineup, to try them. Raises UsageError for a version that is not there."""
+        chosen: dict[Role, ModelVersion] = {role: self.registry.get(name) for role, name in versions.items()}
+        return self._hired(chosen, self.registry.folder)
+
+    def crew_with(self, version: ModelVersion, folder: Path) -> Crew:
+        """The crew that serves, with a version that the registry does not hold yet, made in ``folder``."""
+        versions, _ = self.lineup_with(version)
+
+        def folder_of(version_id: str) -> Path:
+            return folder if version_id == version.id else self.registry.folder(version_id)
+
+        return self._hired(versions, folder_of)
+
+    def lineup_with(self, version: ModelVersion) -> tuple[dict[Role, ModelVersion], tuple[ModelVersion, ...]]:
+        """The versions that serve with this one in its role, and those that cannot stay: bound to another embedder."""
+        versions = {**self.crew.versions, version.role: version}
+        if version.role != "embedder":
+            return versions, ()
+        left = tuple(other for other in versions.values() if other.bound)
+        return {role: other for role, other in versions.items() if other not in left}, left
+
+    def _hired(self, versions: Mapping[Role, ModelVersion], folder_of: Callable[[str], Path]) -> Crew:
+        return Crew(self._file_settings, versions, shelf=self.shelf, folder_of=folder_of, lender=self._crew)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force: the file's, and what was fitted for the model versions that serve."""
+        return self.crew.settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._file_settings, self._crew = settings, None
+
+    @property
     def embedder(self) -> Embedder:
-        """The settings' embedder. Raises HouseMismatch when the house was made by another one."""
-        part = self.settings.embedder
-        embedder = open_embedder(
-            part.kind,
-            self.settings.embedder_model,
-            threads=part.threads or None,
-            base_url=part.endpoint,
-            api_key=part.api_key.reveal() if part.api_key else None,
-            timeout_s=part.timeout_s,
-        )
-        self._check_maker(embedder)
-        self._check_budget(embedder)
-        return embedder
+        """Raises HouseMismatch when the house was made by another one."""
+        return self._checked(self.crew).embedder
 
-    @cached_property
+    @property
     def reranker(self) -> Reranker | None:
-        """Late interaction over the embedder's own token vectors, where the settings want it and the embedder can."""
-        if self.settings.reranker.kind == "none" or not self._judge:
-            return None
-        return LateInteraction(dim=self.embedder.info.dim)
+        """None where the settings want none or the embedder cannot."""
+        return self._checked(self.crew).reranker
+
+    def _checked(self, crew: Crew) -> Crew:
+        if "encoder" not in crew.__dict__:
+            if "embedder" not in crew.versions:
+                self._check_maker(crew.encoder)
+            self._check_budget(crew.encoder)
+        return crew
 
     @property
     def _judge(self) -> Embedder | None:
-        """The embedder, where it gives token vectors: an endpoint gives none."""
-        return self.embedder if self.settings.embedder.kind != "openai" else None
+        """The embedder, where it gives token vectors."""
+        return self.embedder if self.crew.gives_tokens else None
 
     @cached_property
     def terms(self) -> TermAnalyzer:
@@ -271,22 +312,34 @@ class House:
 
     def engines(self) -> Engines:
         """What a search goes through, its index brought up to the catalog. Raises UsageError while there is nothing."""
-        return Engines(self.shelf, self._current_index(), self.embedder, self.terms, self.reranker)
+        crew = self._checked(self.crew)
+        return Engines(self.shelf, self._current_index(crew), crew.embedder, self.terms, crew.reranker)
+
+    @contextlib.contextmanager
+    def engines_of(self, crew: Crew) -> Iterator[Engines]:
+        """What a search by another crew goes through, as ``prepare`` made it."""
+        index = self._generations(self._checked(crew).encoder.info.digest).open_current()
+        try:
+            yield Engines(self.shelf, index, crew.embedder, self.terms, crew.reranker)
+        finally:
+            index.close()
 
     def voice(self) -> asking.Voice:
         """Who words the answers, within the settings' limits."""
         part = self.settings.generator
         return asking.Voice(self.generator, part.timeout_s, part.answer_tokens, part.passages, self._judge)
 
-    def plan(self, mode: Mode | None = None, *, settings: Settings | None = None) -> Plan:
+    def plan(self, mode: Mode | None = None, *, settings: Settings | None = None, crew: Crew | None = None) -> Plan:
         """The retrieval plan of the settings; another ``mode`` than hybrid gives that leg bare, without reranking.
 
-        ``settings``: others to try on this house, of which [retrieval] and [reranker] count.
+        ``settings``: others to try on this house, of which [retrieval] and [reranker] count. ``crew``: another one that
+        is to carry it out.
         """
-        chosen = settings or self.settings
+        crew = crew or self.crew
+        chosen = settings or crew.settings
         part = chosen.retrieval
         mode = mode or part.mode
-        rerank = mode == "hybrid" and self.reranker is not None and chosen.reranker.kind != "none"
+        rerank = mode == "hybrid" and self._checked(crew).reranker is not None and chosen.reranker.kind != "none"
         return Plan(
             mode=mode,
             fusion=part.fusion,
@@ -310,8 +363,8 @@ class House:
         lenders: tuple[Shelf, ...] = (),
     ) -> IngestReport:
         workshop = Workshop(
-            embedder=self.embedder,
-            reranker=self.reranker,
+            embedder=self._checked(self.crew).encoder,
+            codec=self.crew.codec,
             cut=self._cut,
             recipe=self._recipe(fields),
             limits=self._limits(),
@@ -322,9 +375,9 @@ class House:
             try:
                 self.shelf.sweep()
             finally:
-                self._generations.sweep()
+                self._generations(self._maker()).sweep()
             if found:
-                self._pin(self.embedder)
+                self._pin(self.crew.encoder)
             self._forget_trials(found, vanished, workshop.recipe)
             report = ingest(found, shelf=self.shelf, read=read, workshop=workshop, progress=progress, vanished=vanished)
             self._sync(progress)
@@ -341,43 +394,96 @@ class House:
             for houses in (self.root / TUNING).glob("*/houses"):
                 shred_tree(houses)
 
+    def is_ready(self, crew: Crew) -> bool:
+        """Whether ``prepare`` has made all that the crew needs."""
+        generation = self._generations(crew.encoder.info.digest).current()
+        if generation is None or not self._is_current(generation, crew):
+            return False
+        own = crew.token_encoder
+        return own is None or not self.shelf.unmade(own.info.digest, dense=False, codes=True)
+
+    def prepare(self, crew: Crew, progress: Progress) -> None:
+        """Make all that a crew needs to serve, beside what serves: vectors, token codes, a generation of the index.
+
+        For the one writer; killed, it goes on where it was.
+        """
+        encoder = self._checked(crew).encoder
+        fill(self.shelf, encoder, crew.codec, progress=progress)
+        if crew.token_encoder:
+            fill(self.shelf, crew.token_encoder, crew.token_codec, dense=False, progress=progress)
+        sync(
+            self.shelf, self._generations(encoder.info.digest), model=encoder.info, terms=self.terms, progress=progress
+        )
+
+    def retire(self, keep: Collection[Crew]) -> None:
+        """Forget what encoders made that are in none of these crews; the founding one's stays. For the one writer."""
+        kept = {self.shelf.fact("embedder")}
+        for crew in keep:
+            kept |= {encoder.info.digest for encoder in (crew.encoder, crew.token_encoder) if encoder}
+        for digest in self.shelf.makers() - kept:
+            self.shelf.drop_vectors(digest)
+            shred_tree(self._index_root(digest))
+
     def _sync(self, progress: Progress, *, rebuild: bool = False) -> None:
         self._close_index()  # a generation that is held open cannot be removed, and neither can what it forgot
-        model, terms = self.embedder.info, self.terms
-        sync(self.shelf, self._generations, model=model, terms=terms, progress=progress, rebuild=rebuild)
+        crew, terms = self._checked(self.crew), self.terms
+        model = crew.encoder.info
+        if crew.token_encoder:
+            fill(self.shelf, crew.token_encoder, crew.token_codec, dense=False, progress=progress)
+        if "embedder" in crew.versions:  # what was committed before it came into force has vectors of another encoder
+            fill(self.shelf, crew.encoder, crew.codec, progress=progress)
+        generations = self._generations(model.digest)
+        sync(self.shelf, generations, model=model, terms=terms, progress=progress, rebuild=rebuild)
+        for digest in self.shelf.makers() - {model.digest}:
+            weed(self.shelf, self._generations(digest), digest=digest, terms=terms, progress=progress)
 
-    def _current_index(self) -> VectorIndex:
+    def _current_index(self, crew: Crew) -> VectorIndex:
         """The current generation, brought up to the catalog first where a crash left it behind."""
         busy: HouseBusy | None = None
-        current = self._generations.current()
-        if current is None or not self._is_current(current):
+        generations = self._generations(crew.encoder.info.digest)
+        current = generations.current()
+        if current is None or not self._is_current(current, crew):
             try:
                 with writer_lock(self.root):
                     self._sync(_silent)
             except HouseBusy as error:  # a writer at work will sync by itself; the generation before answers till then
                 busy = error
-            current = self._generations.current()
+            current = generations.current()
         if current is None:
             hint = f"freehold --house {self.root} ingest PATH"
             raise busy or UsageError("the house holds no documents yet", hint=hint)
         if self._index is None or self._opened != current:
             self._close_index()
-            self._index = self._open_index()
-            self._opened = self._generations.current()
+            self._index = self._open_index(generations)
+            self._opened = generations.current()
         return self._index
 
-    def _is_current(self, generation: GenerationInfo) -> bool:
-        made_by = maker(self.embedder.info, self.terms)
+    def _is_current(self, generation: GenerationInfo, crew: Crew) -> bool:
+        made_by = maker(crew.encoder.info, self.terms)
         return (generation.revision, generation.embedder_digest) == (self.shelf.revision, made_by)
 
-    def _open_index(self) -> VectorIndex:
+    def _open_index(self, generations: Generations) -> VectorIndex:
         """The current generation, made anew from the catalog where its files are damaged."""
         try:
-            return self._generations.open_current()
+            return generations.open_current()
         except (EngineFault, StorageFault):
             with writer_lock(self.root):
                 self._sync(_silent, rebuild=True)
-            return self._generations.open_current()
+            return generations.open_current()
+
+    def _maker(self) -> str:
+        """Digest of the encoder whose vectors are searched; the founding one's needs no model to be opened."""
+        if "embedder" in self.crew.versions:
+            return self.crew.encoder.info.digest
+        return self.shelf.fact("embedder") or ""
+
+    def _generations(self, digest: str) -> Generations:
+        """The generations of the index that hold vectors of one encoder."""
+        return Generations(self._index_root(digest), hnsw_ef=self._file_settings.index.hnsw_ef)
+
+    def _index_root(self, digest: str) -> Path:
+        founding = self.shelf.fact("embedder")
+        return self.root / "index" if digest in {founding, ""} or not founding else self.root / "index" / digest[:16]
 
     def _close_index(self) -> None:
         if self._index is not None:
@@ -400,7 +506,7 @@ class House:
     def _recipe(self, fields: Mapping[str, str] | None) -> str:
         """A digest of everything besides the bytes that decides what becomes of a document."""
         part = self.settings.chunking
-        codec = self.reranker.name if self.reranker else ""
+        codec = self.crew.codec.name if self.crew.codec else ""
         what = [_PIPELINE, part.kind, part.max_tokens, part.overlap_tokens, codec, dict(fields or {})]
         return sha256_hex(canonical_json(what).encode())[:16]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from freehold.models.safetensors import write_tensors
 
 HIDDEN, HEADS, LAYERS, WIDE, POSITIONS, BUCKETS = 32, 4, 2, 64, 40, 32
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,:;?!"
@@ -44,6 +47,22 @@ def tiny_tensors(family: str, seed: int, prefix: str = "") -> dict[str, NDArray[
     return {prefix + name: tensor.astype(np.float32) for name, tensor in tensors.items()}
 
 
+def tiny_pair_tensors(family: str, seed: int, *, classes: int = 1) -> dict[str, NDArray[np.float32]]:
+    """A cross-encoder's: the encoder under its architecture's name, and its head."""
+    prefix = {"bert": "bert.", "mpnet": "mpnet."}.get(family, "roberta.")
+    dense, out = (
+        ("bert.pooler.dense", "classifier") if family == "bert" else ("classifier.dense", "classifier.out_proj")
+    )
+    rng = np.random.default_rng(seed + 1)
+    head = {
+        f"{dense}.weight": rng.normal(0, 0.3, (HIDDEN, HIDDEN)),
+        f"{dense}.bias": rng.normal(0, 0.3, HIDDEN),
+        f"{out}.weight": rng.normal(0, 1, (classes, HIDDEN)),
+        f"{out}.bias": rng.normal(0, 1, classes),
+    }
+    return tiny_tensors(family, seed, prefix) | {name: tensor.astype(np.float32) for name, tensor in head.items()}
+
+
 def tiny_config(family: str) -> dict[str, Any]:
     return {
         "model_type": family, "hidden_act": "gelu", "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
@@ -52,11 +71,14 @@ def tiny_config(family: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def tiny_tokenizer() -> dict[str, Any]:
+def tiny_tokenizer(family: str = "bert") -> dict[str, Any]:
     ids = {piece: i for i, piece in enumerate(VOCABULARY)}
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     ends = [{"SpecialToken": {"id": name, "type_id": 0}} for name in ("[CLS]", "[SEP]")]
     single = [ends[0], {"Sequence": {"id": "A", "type_id": 0}}, ends[1]]
+    kind = int(family == "bert")
+    last = [{"Sequence": {"id": "B", "type_id": kind}}, {"SpecialToken": {"id": "[SEP]", "type_id": kind}}]
+    pair = [*single, *last] if family == "bert" else [*single, ends[1], *last]
     return {
         "version": "1.0",
         "truncation": {"max_length": 8, "strategy": "LongestFirst", "stride": 0, "direction": "Right"},
@@ -71,7 +93,7 @@ def tiny_tokenizer() -> dict[str, Any]:
         },
         "pre_tokenizer": {"type": "BertPreTokenizer"},
         "post_processor": {
-            "type": "TemplateProcessing", "single": single, "pair": [*single, {"Sequence": {"id": "B", "type_id": 1}}],
+            "type": "TemplateProcessing", "single": single, "pair": pair,
             "special_tokens": {n: {"id": n, "ids": [ids[n]], "tokens": [n]} for n in ("[CLS]", "[SEP]")},
         },
         "decoder": None,
@@ -80,3 +102,12 @@ def tiny_tokenizer() -> dict[str, Any]:
             "max_input_chars_per_word": 100, "vocab": ids,
         },
     }  # fmt: skip
+
+
+def tiny_cross_encoder(folder: Path, family: str = "bert", *, seed: int = 0, classes: int = 1, **files: Any) -> Path:
+    """A cross-encoder's folder; ``files`` are more JSON files by name."""
+    folder.mkdir(exist_ok=True)
+    write_tensors(folder / "model.safetensors", tiny_pair_tensors(family, seed, classes=classes))
+    for name, value in ({"config": tiny_config(family), "tokenizer": tiny_tokenizer(family)} | files).items():
+        (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+    return folder

@@ -1,4 +1,4 @@
-"""Late interaction: the conformance suite at every width, and the layout that houses keep on disk."""
+"""The codec of late interaction: the conformance suite at every width, and the layout that houses keep on disk."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import numpy as np
 import pytest
 
 from freehold.core.errors import HouseMismatch, ModelMismatch
-from freehold.core.ports import Reranker
+from freehold.core.ports import TokenCodec
 from freehold.models.rerank import FORMAT, LateInteraction
-from freehold.testing.reranker import DIM, RerankerCase, exact, synthetic, unit_rows
+from freehold.testing.reranker import DIM, TokenCodecCase, exact, synthetic, unit_rows
 
 
-class TestOneBit(RerankerCase):
+class TestOneBit(TokenCodecCase):
     tolerance = 0.25
 
-    def make_reranker(self, *, dim: int) -> Reranker:
+    def make_codec(self, *, dim: int) -> TokenCodec:
         return LateInteraction(dim, bits=1)
 
 
-class TestTwoBits(RerankerCase):
-    def make_reranker(self, *, dim: int) -> Reranker:
+class TestTwoBits(TokenCodecCase):
+    def make_codec(self, *, dim: int) -> TokenCodec:
         return LateInteraction(dim)
 
 
-class TestFourBits(RerankerCase):
+class TestFourBits(TokenCodecCase):
     tolerance = 0.01
 
-    def make_reranker(self, *, dim: int) -> Reranker:
+    def make_codec(self, *, dim: int) -> TokenCodec:
         return LateInteraction(dim, bits=4)
 
 

@@ -17,6 +17,7 @@ from freehold.store.shelf import HouseShelf
 from freehold.store.vault import Vault, seal, unseal
 
 DIM = 8
+MAKER = "the encoder's digest"
 
 
 def entry(source: str, text: str, *, pieces: int = 2) -> Entry:
@@ -45,6 +46,7 @@ def entry(source: str, text: str, *, pieces: int = 2) -> Entry:
         chunks=chunks,
         keys=tuple(f"{source}-{i}".encode() for i in range(len(chunks))),
         vectors=vectors,
+        maker=MAKER,
         original=text.encode(),
     )
 
@@ -70,7 +72,7 @@ def test_what_is_committed_comes_back_whole(shelf: HouseShelf) -> None:
     for key, vectors in zip(kept.keys, kept.vectors, strict=True):
         np.testing.assert_array_equal(cached[key].dense, vectors.dense)
         assert cached[key].codes == vectors.codes
-    items = {item.view.chunk.id: item for item in shelf.indexable(sorted(shelf.chunk_ids()))}
+    items = {item.view.chunk.id: item for item in shelf.indexable(sorted(shelf.chunk_ids()), MAKER)}
     assert items.keys() == {chunk.id for chunk in kept.chunks}
     assert items[kept.chunks[0].id].fields["tenant"] == "a"
     assert shelf.known()["a.txt"].document_id == kept.document.id

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from freehold import __version__
-from freehold.cli import measure, measured, output
+from freehold.cli import measure, measured, models, output, tune
 from freehold.cli.common import Json, open_house
 from freehold.cli.demo import print_demo
 from freehold.core.errors import FreeholdError, HouseFault, UsageError
@@ -25,9 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # tracebacks with local variables would print people's words
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(help="Models as pinned blobs: list, pull, verify.", no_args_is_help=True)
-app.add_typer(models_app, name="models")
-app.add_typer(measure.tune_app, name="tune")
+app.add_typer(models.models_app, name="models")
+app.add_typer(tune.tune_app, name="tune")
 app.add_typer(measure.experiments_app, name="experiments")
 
 ModeOption = Annotated[
@@ -74,7 +73,7 @@ def init(
     with House.create(folder, values) as house:
         model = house.settings.embedder_model
     if pull:
-        _pull(model, to=None)
+        models.pull_model(model, to=None)
     if as_json:
         output.print_json({"house": str(folder.resolve()), "model": model})
     else:
@@ -172,47 +171,6 @@ def demo(
     if report:
         measured.write(report, shown.page.encode())
     print_demo(shown, as_json=as_json)
-
-
-@models_app.command("list")
-def models_list(as_json: Json = False) -> None:
-    """The models of the manifest and which of them are here."""
-    from freehold.models.pull import available
-
-    output.print_models(available(), as_json=as_json)
-
-
-@models_app.command("pull")
-def models_pull(
-    name: Annotated[str, typer.Argument(help="A name of the manifest, or hf:NAME@REVISION.")],
-    to: Annotated[Path | None, typer.Option(help="Make a bundle for a machine without network here.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Fetch a model from where the manifest says, check its weights, and prepare it for use."""
-    folder = _pull(name, to=to)
-    if as_json:
-        output.print_json({"model": name, "folder": str(folder)})
-    else:
-        output.out.print(f"{name} is in {escape(str(folder))}", soft_wrap=True)
-
-
-@models_app.command("verify")
-def models_verify(name: Annotated[str, typer.Argument(help="A name of the manifest.")], as_json: Json = False) -> None:
-    """Compare a model's weights with the manifest."""
-    from freehold.models.pull import verify
-
-    verify(name)
-    if as_json:
-        output.print_json({"model": name, "sound": True})
-    else:
-        output.out.print(f"{name}: weights match the manifest")
-
-
-def _pull(name: str, *, to: Path | None) -> Path:
-    from freehold.models.pull import pull
-
-    with output.download_bar() as progress:
-        return pull(name, to=to, progress=progress)
 
 
 def _pairs(items: Sequence[str] | None, option: str) -> Mapping[str, str]:

@@ -1,16 +1,15 @@
-"""The verbs that measure and decide: eval, gate, tune, experiments."""
+"""The verbs that measure and decide: eval, gate, experiments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from freehold.cli import measured, output
-from freehold.cli.common import Json, open_house
+from freehold.cli.common import Json, open_house, passed
 from freehold.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ AllowMissing = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
 
-tune_app = typer.Typer(help="Better settings for a house, found on labelled queries.", no_args_is_help=True)
 experiments_app = typer.Typer(help="What was measured: list, show.", no_args_is_help=True)
 
 
@@ -61,8 +59,8 @@ def evaluate(
     from freehold.measuring import gate as comparing
 
     measured.check_writable(report, runs and runs / "run")
-    named = _list(measures) or measuring.MEASURES
-    call = _passed(context)
+    named = listed(measures) or measuring.MEASURES
+    call = passed(context)
     with open_house(context) as house, output.progress_bars() as progress:
         if all(compare):
             ignored = sorted({"modes", "rerank", "answers", "searches", "clients"} & set(call))
@@ -100,9 +98,9 @@ def evaluate(
                 call=call,
             )
             kept = measuring.evaluate(house, request, progress=progress)
-        _write(kept, house, runs=runs, report=report)
+        write_kept(kept, house, runs=runs, report=report)
     measured.print_experiment(kept.experiment, as_json=as_json)
-    _say_report(report, as_json=as_json)
+    say_report(report, as_json=as_json)
 
 
 def gate(
@@ -129,63 +127,18 @@ def gate(
             dataset=data,
             split=split or None,
             allow_missing=allow_missing,
-            call=_passed(context),
+            call=passed(context),
             progress=progress,
         )
-        _write(kept, house, runs=runs, report=report)
+        write_kept(kept, house, runs=runs, report=report)
     experiment = kept.experiment
     if junit:
         measured.write(junit, measured.junit(experiment))
     measured.print_experiment(experiment, as_json=as_json)
-    _say_report(report, as_json=as_json)
+    say_report(report, as_json=as_json)
     assert experiment.verdict is not None
     if experiment.verdict.decision != "passed":
         raise typer.Exit(1)
-
-
-@tune_app.command("retrieval")
-def tune_retrieval(
-    context: typer.Context,
-    data: Annotated[Path, typer.Option(help="A BEIR folder or a labelled set (.jsonl).")],
-    trials: Annotated[int, typer.Option(min=1, help="Settings to try, those of earlier calls included.")] = 100,
-    sampler: Annotated[Literal["tpe", "grid"], typer.Option(help="Which settings to try next.")] = "tpe",
-    split: Annotated[str, typer.Option(help="Splits to search on; default: train+dev, as far as there are.")] = "",
-    held_out: Annotated[str, typer.Option(help="Split to report on; default: test, else dev, else a third.")] = "",
-    measure: Annotated[str, typer.Option(help="What is to be best.")] = "nDCG@10",
-    p95_ms: Annotated[float | None, typer.Option(min=0.1, help="Limit on the 95th percentile of a search.")] = None,
-    chunkers: Annotated[
-        str | None, typer.Option(help="KIND:TOKENS, comma-separated; none: as the house; default: all at 128 and 256.")
-    ] = None,
-    study: Annotated[str, typer.Option(help="Name by which it goes on; default: made of the task.")] = "",
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the indexes of all chunkers for further trials.")] = False,
-    seed: Seed = 0,
-    runs: Runs = None,
-    report: Report = None,
-    as_json: Json = False,
-) -> None:
-    """Search chunking, fusion and reranking for quality and speed; report on queries that the search never saw."""
-    from freehold.measuring import tune as tuning
-
-    measured.check_writable(report, runs and runs / "run")
-    request = tuning.Request(
-        dataset=data,
-        trials=trials,
-        sampler=sampler,
-        split=split or None,
-        held_out=held_out or None,
-        measure=measure,
-        p95_limit_ms=p95_ms,
-        chunkers=None if chunkers is None else () if chunkers == "none" else _list(chunkers),
-        study=study,
-        keep=keep,
-        seed=seed,
-        call=_passed(context),
-    )
-    with open_house(context) as house, output.progress_bars() as progress:
-        found = tuning.tune_retrieval(house, request, progress=progress)
-        _write(found.kept, house, runs=runs, report=report)
-    measured.print_tuned(found, as_json=as_json)
-    _say_report(report, as_json=as_json)
 
 
 @experiments_app.command("list")
@@ -210,10 +163,11 @@ def experiments_show(
 
         measured.write(report, render(found).encode())
     measured.print_experiment(found, as_json=as_json)
-    _say_report(report, as_json=as_json)
+    say_report(report, as_json=as_json)
 
 
-def _write(kept: Kept, house: House, *, runs: Path | None, report: Path | None) -> None:
+def write_kept(kept: Kept, house: House, *, runs: Path | None, report: Path | None) -> None:
+    """Rankings and report, where they were asked for."""
     if runs:
         for name, data in kept.evaluation.run_files().items():
             measured.write(runs / f"{name}.run", data)
@@ -224,12 +178,13 @@ def _write(kept: Kept, house: House, *, runs: Path | None, report: Path | None) 
         measured.write(report, render(kept.experiment, detail(kept.evaluation, house)).encode())
 
 
-def _say_report(report: Path | None, *, as_json: bool) -> None:
+def say_report(report: Path | None, *, as_json: bool) -> None:
+    """Where the report lies."""
     if report and not as_json:
         output.out.print(f"report: {escape(str(report))}", soft_wrap=True)
 
 
-def _list(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
     """Parts between commas that stand in no parentheses: ``nDCG(dcg='exp-log2')@10,P@5``."""
     parts = [""]
     depth = 0
@@ -243,7 +198,7 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def _modes(text: str) -> tuple[Any, ...]:
-    modes = _list(text)
+    modes = listed(text)
     for mode in modes:
         if mode not in MODES:
             raise UsageError(f"{mode!r} is no mode", hint=f"--modes takes {', '.join(MODES)}, parted by commas")
@@ -251,17 +206,7 @@ def _modes(text: str) -> tuple[Any, ...]:
 
 
 def _counts(text: str) -> tuple[int, ...]:
-    parts = _list(text)
+    parts = listed(text)
     if not all(part.isdigit() and 0 < int(part) <= 256 for part in parts):
         raise UsageError("--clients takes numbers parted by commas", hint="for example --clients 1,2,4")
     return tuple(int(part) for part in parts)
-
-
-def _passed(context: typer.Context) -> Mapping[str, object]:
-    """Options and arguments that stood on the command line."""
-    given = {}
-    for name, value in context.params.items():
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE" and name != "as_json":
-            given[name] = str(value) if isinstance(value, Path) else value
-    return cast("Mapping[str, object]", given)

@@ -81,7 +81,7 @@ def _measures(runs: Sequence[RunResult]) -> Table:
     for run in runs:
         table.add_column(run.name + "*" * run.served, justify="right")
     for row in zip(*(run.measures for run in runs), strict=True):
-        table.add_row(row[0].measure, *map(_estimate, row))
+        table.add_row(row[0].measure, *map(estimate_text, row))
     totals = [run.latency_ms.get("total") for run in runs]
     if any(totals):
         for name in ("p50", "p95"):
@@ -89,7 +89,8 @@ def _measures(runs: Sequence[RunResult]) -> Table:
     return table
 
 
-def _estimate(estimate: Estimate) -> Text:
+def estimate_text(estimate: Estimate) -> Text:
+    """A value with its interval."""
     if estimate.value is None:
         return Text(f"n/a: {estimate.reason}", style="dim")
     return Text(_number(estimate.value)) + Text(_interval(estimate.ci95), style="dim")
@@ -125,11 +126,12 @@ def _differences(rows: Sequence[Comparison]) -> Table:
         table.add_column(f"{run} - {base}", justify="right")
     cells = {(row.run, row.base, row.measure): row for row in rows}
     for measure in dict.fromkeys(row.measure for row in rows):
-        table.add_row(measure, *(_difference(cells[*pair, measure]) for pair in pairs))
+        table.add_row(measure, *(difference_text(cells[*pair, measure]) for pair in pairs))
     return table
 
 
-def _difference(row: Comparison) -> Text:
+def difference_text(row: Comparison) -> Text:
+    """A difference with its interval, starred where it is significant."""
     if row.difference is None:
         return Text(f"n/a: {row.reason}", style="dim")
     star = "*" if row.p_holm is not None and row.p_holm < 0.05 else ""
@@ -146,7 +148,7 @@ def _print_answers(answers: AnswerResult) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for estimate in answers.measures:
         table.add_row(
-            estimate.measure, _estimate(estimate), Text(many(estimate.queries, "query", "queries"), style="dim")
+            estimate.measure, estimate_text(estimate), Text(many(estimate.queries, "query", "queries"), style="dim")
         )
     for judge in answers.judges:
         agreed = "n/a" if judge.agreement is None else _number(judge.agreement) + _interval(judge.ci95)

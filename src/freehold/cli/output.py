@@ -27,11 +27,12 @@ from rich.text import Text
 
 from freehold.config import Secret
 from freehold.core.errors import FreeholdError
+from freehold.core.records import to_json
 
 if TYPE_CHECKING:  # the engines behind these names take a second to load, and most calls need few of them
     from freehold.core.shelf import Quarantined
     from freehold.core.types import Answer, Hit
-    from freehold.house import Health
+    from freehold.house import Health, House
     from freehold.journeys.ingest import IngestReport
     from freehold.journeys.ingest import Progress as Report
     from freehold.journeys.search import Found
@@ -130,7 +131,7 @@ def print_ingest(report: IngestReport) -> None:
         _print_quarantine(report.quarantined)
     if report.near_duplicates:
         out.print("\nnearly the same:")
-        table = _plain("document", "repeats", "similarity")
+        table = plain_table("document", "repeats", "similarity")
         for r in report.near_duplicates:
             table.add_row(Text(Path(r.source).name), Text(Path(r.of).name), f"{r.similarity:.2f}")
         out.print(table)
@@ -138,7 +139,7 @@ def print_ingest(report: IngestReport) -> None:
 
 def _print_quarantine(quarantined: Sequence[Quarantined]) -> None:
     if quarantined:
-        table = _plain("file", "reason")
+        table = plain_table("file", "reason")
         for q in quarantined:
             table.add_row(Text(Path(q.source).name), Text(q.reason))
         out.print(table)
@@ -183,7 +184,12 @@ def hit_json(hit: Hit, *, explain: bool) -> dict[str, object]:
 def found_json(found: Found, *, explain: bool) -> dict[str, object]:
     """The JSON shape of a search."""
     hits = [hit_json(hit, explain=explain) for hit in found.hits]
-    return {"hits": hits, "timings_ms": dict(found.timings_ms)}
+    return {
+        "hits": hits,
+        "rerank_depth": found.rerank_depth,
+        "rerank_left": found.rerank_left,
+        "timings_ms": dict(found.timings_ms),
+    }
 
 
 def print_found(found: Found, *, explain: bool) -> None:
@@ -203,6 +209,9 @@ def print_found(found: Found, *, explain: bool) -> None:
             legs = "   ".join(f"{leg}: rank {s.rank}, score {s.score:.4f}" for leg, s in sorted(hit.legs.items()))
             out.print(Text("   " + legs, style="dim"))
         out.print(Text(f"   {hit.source} [{hit.start}:{hit.end}]\n", style="dim"), soft_wrap=True)
+    if explain and found.rerank_left:
+        wanted = found.rerank_depth + found.rerank_left
+        out.print(Text(f"reranked {found.rerank_depth} of {wanted}: reranker.budget_ms was used up", style="yellow"))
     out.print(Text(_timings(found.timings_ms), style="dim"))
 
 
@@ -217,6 +226,8 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "tokens": dict(answer.trace.tokens),
         "models": dict(answer.trace.models),
         "dropped": list(answer.trace.dropped),
+        "rerank_depth": answer.trace.rerank_depth,
+        "rerank_left": answer.trace.rerank_left,
     }
 
 
@@ -245,7 +256,8 @@ def _timings(timings_ms: Mapping[str, float]) -> str:
     return "  ".join(f"{stage} {ms:.1f} ms" for stage, ms in timings_ms.items())
 
 
-def _plain(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """A table without lines, its first column dim."""
     table = Table(box=None, pad_edge=False, show_edge=False)
     for column in columns:
         table.add_column(column, style="dim" if column == columns[0] else None, overflow="fold")
@@ -296,14 +308,14 @@ def print_doctor(health: Health, *, as_json: bool) -> None:
     state = "behind the catalog" if health.index_behind else "current"
     out.print(f"index: {f'{generation.name}, {state}' if generation else 'none yet'}", soft_wrap=True)
     out.print(escape(f"embedder: {settings.embedder_model}, {health.model_state}\n"), soft_wrap=True)
-    table = _plain("setting", "value", "from")
+    table = plain_table("setting", "value", "from")
     for key, value, origin in settings.items():
         table.add_row(key, Text(str(_plain_value(value))), Text(origin, style="dim"))
     out.print(table)
 
 
-def print_models(models: Sequence[ModelState], *, as_json: bool) -> None:
-    """The manifest's models and which are here."""
+def print_models(models: Sequence[ModelState], *, as_json: bool, house: House | None = None) -> None:
+    """The manifest's models and which are here; as JSON the versions of the house as well."""
     rows = [
         {
             "name": model.card.name,
@@ -318,9 +330,10 @@ def print_models(models: Sequence[ModelState], *, as_json: bool) -> None:
         for model in models
     ]
     if as_json:
-        print_json({"models": rows})
+        versions = [{**to_json(v), "state": house.registry.state(v.id)} for v in house.registry.all()] if house else []
+        print_json({"models": rows, "versions": versions})
         return
-    table = _plain("model", "kind", "size", "licence", "state")
+    table = plain_table("model", "kind", "size", "licence", "state")
     for row, model in zip(rows, models, strict=True):
         size = sum(file.size_bytes for file in model.card.files)
         table.add_row(model.card.name, model.card.kind, f"{size / 1e6:.0f} MB", model.card.licence, str(row["state"]))

@@ -284,7 +284,7 @@ class Experiment:
     """One measurement with everything that is needed to repeat it."""
 
     id: str
-    kind: Literal["eval", "compare", "gate", "tune"]
+    kind: Literal["eval", "compare", "gate", "tune", "train"]
     created: str
     """ISO 8601 in UTC."""
     dataset: DatasetInfo

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Iterable
 
 
 def new_id() -> str:
@@ -20,3 +21,17 @@ def sha256_hex(data: bytes) -> str:
 def canonical_json(value: object) -> str:
     """JSON with sorted keys, no spaces and unescaped text: equal values give equal strings."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def keyed_order(ids: Iterable[str], key: str) -> list[str]:
+    """The ids in an order that looks random and is settled by ``key``: by a keyed hash (BLAKE2b) of each.
+
+    The place of an id among the others depends on nothing but the two of them: taking one away, or adding one, leaves
+    the order of the rest.
+    """
+    digest = hashlib.blake2b(key.encode(), digest_size=32).digest()
+
+    def place(id: str) -> tuple[bytes, str]:
+        return hashlib.blake2b(id.encode(), key=digest, digest_size=16).digest(), id
+
+    return sorted(ids, key=place)

@@ -20,6 +20,7 @@ from freehold.core.types import (
     Filter,
     GenerationInfo,
     Leg,
+    Mention,
     ModelInfo,
     Passage,
     Point,
@@ -67,11 +68,13 @@ class Embedder(Protocol):
         ...
 
 
-class Reranker(Protocol):
-    """Scores how well each of a few candidates answers a query."""
+class TokenCodec(Protocol):
+    """Keeps token vectors of documents in a compact form, and scores what is kept against a query's."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Data of one name is read by that name alone."""
+        ...
 
     def encode(self, tokens: Sequence[Float32]) -> Sequence[TokenCodes]:
         """The compact form of documents' token vectors, to be kept beside their chunks."""
@@ -81,6 +84,56 @@ class Reranker(Protocol):
         """float32 (len(candidates),): mean over the query's tokens of the best cosine in the candidate, in [-1, 1].
 
         ``query`` is float32 (tokens, dim), rows of unit L2 norm (MaxSim: Khattab and Zaharia 2020, ColBERT).
+        """
+        ...
+
+
+class Scorer(Protocol):
+    """A reranker with one question before it."""
+
+    def scores(self, chunk_ids: Sequence[str]) -> Mapping[str, float | None]:
+        """Chunk id -> score, higher is better; None for a chunk that there is nothing to score by.
+
+        Ids that are gone are left out. A score depends on the question and the chunk, not on what is scored beside it.
+        """
+        ...
+
+    def predicted_ms(self, chunk_ids: Sequence[str]) -> float:
+        """How long ``scores`` of these would take, by what was measured in this process; 0 before anything was."""
+        ...
+
+
+class Reranker(Protocol):
+    """Scores how well each of a few chunks answers a question. It reads what it needs of them from the shelf."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides a score besides question and chunk."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Of the scores, as a hit shows it: ``maxsim``, ``cross-encoder``."""
+        ...
+
+    @property
+    def block(self) -> int:
+        """Chunks that are scored at a time when time is short, and the fewest that ever are."""
+        ...
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether it needs the token vectors that the house's embedder gives of a question."""
+        ...
+
+    def ready(self, questions: Sequence[str], embeddings: Embeddings | None, /) -> Sequence[Scorer]:
+        """A scorer for each question, all prepared in one pass.
+
+        ``embeddings``: of the questions by the house's embedder, with token vectors where ``reads_tokens``; else it is
+        not looked at and may be None. May be called in another thread while earlier scorers are at work.
         """
         ...
 
@@ -204,5 +257,22 @@ class SupportJudge(Protocol):
 
         ``question`` only tells what the sentence speaks of; it may be empty. Raises EndpointFault where a remote judge
         cannot be reached, does not answer in time, or gives no verdict.
+        """
+        ...
+
+
+class Detector(Protocol):
+    """Finds people and what identifies them. How much it misses is measured on labelled text, never promised."""
+
+    @property
+    def name(self) -> str:
+        """With version: two of one name find the same in the same text."""
+        ...
+
+    def detect(self, texts: Sequence[str], *, language: str = "") -> list[tuple[Mention, ...]]:
+        """Mentions in each text, by place, no two overlapping, none empty. A text's do not depend on its company.
+
+        ``language`` is a hint: ISO 639-1 code that holds for all the texts, or empty. Texts of any length are read to
+        their end.
         """
         ...

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """What the embedder and the reranker made of one chunk."""
+    """What one encoder made of one chunk."""
 
-    dense: Float32
-    """float32 (dim,), unit L2 norm."""
+    dense: Float32 | None
+    """float32 (dim,), unit L2 norm; None where the encoder's token vectors alone are of use."""
     codes: TokenCodes | None
 
 
@@ -48,6 +48,8 @@ class Entry:
     keys: tuple[bytes, ...]
     """Per chunk a digest of what was embedded and by which model: equal keys have equal vectors."""
     vectors: tuple[Vectors, ...]
+    maker: str
+    """Digest of the encoder that made the vectors."""
     near_duplicate: NearDuplicate | None = None
     original: bytes | None = None
     """The file's bytes, kept sealed; None for records that came as text."""
@@ -151,7 +153,18 @@ class Shelf(Protocol):
         ...
 
     def cached(self, keys: Collection[bytes]) -> Mapping[bytes, Vectors]:
-        """Vectors that are already here for these keys."""
+        """Dense vectors, and codes beside them, that are already here for these keys."""
+        ...
+
+    def unmade(self, maker: str, *, dense: bool, codes: bool) -> set[str]:
+        """Chunks for which ``maker`` made no dense vector, or no codes, where these are asked for."""
+        ...
+
+    def put_vectors(self, maker: str, made: Mapping[str, tuple[bytes, Vectors]]) -> None:
+        """Chunk id -> key and vectors of another encoder, beside what is there; durable on return.
+
+        Vectors that this maker has there are replaced. Chunks that are gone are passed over.
+        """
         ...
 
     def commit(self, changes: Changes) -> None:
@@ -166,8 +179,8 @@ class Shelf(Protocol):
         """Where the chunks lie that still exist among these ids; no text is read."""
         ...
 
-    def codes(self, chunk_ids: Collection[str]) -> Mapping[str, TokenCodes | None]:
-        """Token codes of the chunks that still exist among these ids; None for those ingested without."""
+    def codes(self, chunk_ids: Collection[str], maker: str) -> Mapping[str, TokenCodes | None]:
+        """Token codes by ``maker`` of the chunks that still exist among these ids; None for those without."""
         ...
 
     def text(self, document_id: str) -> str:
@@ -182,12 +195,15 @@ class Shelf(Protocol):
         """A document whole. Raises StorageFault when there is none."""
         ...
 
-    def chunk_ids(self) -> set[str]:
-        """Ids of all chunks."""
+    def chunk_ids(self, maker: str | None = None) -> set[str]:
+        """Ids of all chunks, or of those that ``maker`` made a dense vector of."""
         ...
 
-    def indexable(self, chunk_ids: Sequence[str]) -> Iterator[Indexable]:
-        """What the index needs of these chunks, in no promised order; ids that are gone are left out."""
+    def indexable(self, chunk_ids: Sequence[str], maker: str) -> Iterator[Indexable]:
+        """What the index needs of these chunks, in no promised order, with vectors by ``maker``.
+
+        Ids that are gone are left out, and so are those that it made none of.
+        """
         ...
 
     def stats(self) -> Stats: ...

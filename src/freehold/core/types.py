@@ -160,7 +160,7 @@ class Hit:
     text: str
     score: float
     unit: str
-    """``rrf``, ``dbsf``, ``weighted``, ``cosine``, ``bm25`` or one of them followed by ``+maxsim``."""
+    """``rrf``, ``dbsf``, ``weighted``, ``cosine``, ``bm25`` or one of them followed by ``+`` and a reranker's unit."""
     language: str = "und"
     heading_path: tuple[str, ...] = ()
     legs: Mapping[str, LegScore] = field(default_factory=dict)
@@ -202,6 +202,10 @@ class Trace:
     models: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     """Ids of the chunks that did not fit the generator's context."""
+    rerank_depth: int = 0
+    """Candidates that the reranker scored again."""
+    rerank_left: int = 0
+    """Candidates that the time for reranking was too short for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,3 +255,36 @@ class GenerationInfo:
     points: int
     created: str
     """When it was committed, ISO 8601 in UTC."""
+
+
+MentionKind = Literal[
+    "person",
+    "address",
+    "email",
+    "phone",
+    "iban",
+    "account",
+    "card",
+    "national_id",
+    "document",
+    "vat",
+    "ip",
+    "url",
+    "birth_date",
+    "reference",
+]
+"""``national_id``: tax and social security numbers too. ``document``: passports, identity cards, driving licences.
+``reference``: numbers of customers, policies, claims, cases and files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A place where a text speaks of a person, or gives away who it is."""
+
+    start: int
+    end: int
+    kind: MentionKind
+    score: float
+    """How sure the detector is, in (0, 1]: 1 for a checksum that fits. Compares within one detector only."""
+    detector: str
+    """Which recogniser found it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from freehold.core.errors import EndpointFault, SettingsError
 from freehold.core.experiment import AnswerResult, SliceEstimates
@@ -29,7 +30,11 @@ def ask_all(
     judge: SupportJudge | None,
     progress: Progress,
 ) -> list[Answered]:
-    """Ask every question and have its answer judged; one whose generator or judge fails is kept with the error."""
+    """Ask every question and have its answer judged; one whose generator or judge fails is kept with the error.
+
+    Reranking has all the time it wants: under a budget the same answers would not come out twice.
+    """
+    plan = replace(plan, rerank_budget_ms=0.0)
     told = []
     for done, query in enumerate(queries, 1):
         try:

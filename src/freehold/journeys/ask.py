@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from freehold.core.errors import SettingsError
@@ -12,7 +12,7 @@ from freehold.core.types import Answer, Citation, Passage, Query, Trace
 from freehold.journeys.cite import cite
 from freehold.journeys.context import fit
 from freehold.journeys.language import language_tools
-from freehold.journeys.search import Engines, Plan, Stopwatch, search
+from freehold.journeys.search import Engines, Found, Plan, Stopwatch, search
 from freehold.models.generate import messages
 
 TEMPLATE_TOKENS = 64
@@ -69,10 +69,19 @@ def ask(
             "context": sum(generator.count_tokens(p.text) for p in passages),
             "answer": generator.count_tokens(answer.text),
         },
-        models={"embedder": engines.embedder.info.name, "generator": generator.name},
+        models=_models(engines, found, generator),
         dropped=tuple(dropped),
+        rerank_depth=found.rerank_depth,
+        rerank_left=found.rerank_left,
     )
     return replace(answer, citations=citations, trace=trace)
+
+
+def _models(engines: Engines, found: Found, generator: Generator) -> Mapping[str, str]:
+    models = {"embedder": engines.embedder.info.name, "generator": generator.name}
+    if engines.reranker and found.rerank_depth:
+        models["reranker"] = engines.reranker.name
+    return models
 
 
 def _write(query: Query, passages: list[Passage], voice: Voice, on_text: Callable[[str], None] | None) -> str:

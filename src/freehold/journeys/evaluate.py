@@ -1,7 +1,8 @@
 """Evaluate: labelled questions through one or several plans, as the house would answer them, to runs and times.
 
 Queries are embedded in batches while the ones before are searched, each leg is asked once for all plans, and every
-chunk is scored again once; what comes out is what ``search`` would have ranked (tests hold it to that).
+chunk is scored again once; what comes out is what ``search`` would have ranked (tests hold it to that) without a budget
+of time for reranking, under which the same run would not come out twice.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from dataclasses import dataclass, field
 
 from freehold.core.errors import InvalidQuery, UsageError
 from freehold.core.shelf import Place
-from freehold.core.types import Embeddings, Query, ScoredId
+from freehold.core.types import Query, ScoredId
 from freehold.journeys.ingest import Progress
 from freehold.journeys.locate import Located
-from freehold.journeys.search import Candidates, Engines, Plan, question, reranks, search
+from freehold.journeys.search import Candidates, Engines, Plan, Reading, question, search
 from freehold.measure.ambiguity import QueryEvidence
 from freehold.measure.labels import Labels
 from freehold.measure.ranking import Grades
@@ -60,26 +61,18 @@ def checked_queries(labels: Labels, engines: Engines, ids: Sequence[str]) -> lis
 
 def candidates(queries: Sequence[Query], plans: Sequence[Plan], engines: Engines) -> Iterator[tuple[Query, Candidates]]:
     """Every query with what any of the plans needs, in order; the next batch is embedded meanwhile."""
-    rerank = any(reranks(plan, engines) for plan in plans)
     modes = {plan.mode for plan in plans}
     depth = max(plan.candidates for plan in plans)
     batches = [queries[start : start + BATCH_QUERIES] for start in range(0, len(queries), BATCH_QUERIES)]
-    embed = rerank or modes != {"lexical"}
-
-    def embedded(batch: Sequence[Query]) -> Embeddings | None:
-        if not embed:
-            return None
-        return engines.embedder.embed_queries([query.text for query in batch], tokens=rerank)
-
     with ThreadPoolExecutor(1) as ahead:
-        following = ahead.submit(embedded, batches[0]) if batches else None
+        following = ahead.submit(Reading.of, batches[0], plans, engines) if batches else None
         for number, batch in enumerate(batches):
             assert following is not None
-            embeddings = following.result()
+            read = following.result()
             if number + 1 < len(batches):
-                following = ahead.submit(embedded, batches[number + 1])
+                following = ahead.submit(Reading.of, batches[number + 1], plans, engines)
             for row, query in enumerate(batch):
-                yield query, Candidates.find(query, embeddings, row, modes, depth=depth, engines=engines)
+                yield query, Candidates.find(query, read, row, modes, depth=depth, engines=engines)
 
 
 def retrieve(

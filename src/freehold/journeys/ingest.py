@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from freehold.core.faults import step
 from freehold.core.ids import new_id
-from freehold.core.ports import Embedder, Reranker
+from freehold.core.ports import Embedder, TokenCodec
 from freehold.core.shelf import Changes, Entry, Known, NearDuplicate, Quarantined, Shelf, Vectors, page_of
 from freehold.core.types import Chunk, Document, ParsedText, Slice
 from freehold.text.chunk.context import with_context
@@ -48,7 +48,8 @@ class Workshop:
     """What a text goes through. ``recipe`` names the cutting: documents cut by another recipe are made anew."""
 
     embedder: Embedder
-    reranker: Reranker | None
+    codec: TokenCodec | None
+    """Keeps the embedder's token vectors; None where nobody asks for them."""
     cut: Callable[[ParsedText, str], Sequence[Slice]]
     """(cleaned text, language) to chunks."""
     recipe: str
@@ -213,7 +214,7 @@ def _draft(raw: Raw, workshop: Workshop) -> _Draft:
         )
         for ordinal, piece in enumerate(workshop.cut(parsed, raw.language))
     )
-    return _Draft(raw, document, chunks, tuple(_key(chunk, workshop) for chunk in chunks))
+    return _Draft(raw, document, chunks, tuple(key_of(chunk, workshop.embedder, workshop.codec) for chunk in chunks))
 
 
 def in_context(chunk: Chunk) -> str:
@@ -221,9 +222,9 @@ def in_context(chunk: Chunk) -> str:
     return with_context(chunk.heading_path, chunk.text)
 
 
-def _key(chunk: Chunk, workshop: Workshop) -> bytes:
-    codec = workshop.reranker.name if workshop.reranker else ""
-    made_by = f"{workshop.embedder.info.digest}|{codec}|"
+def key_of(chunk: Chunk, embedder: Embedder, codec: TokenCodec | None) -> bytes:
+    """A digest of what is embedded, by which model, and how its token vectors are kept: equal keys, equal vectors."""
+    made_by = f"{embedder.info.digest}|{codec.name if codec else ''}|"
     return hashlib.blake2b(made_by.encode() + in_context(chunk).encode(), digest_size=16).digest()
 
 
@@ -240,11 +241,16 @@ def _vectors(
     # Token vectors are large until they are coded: those of one long document would fill the memory at once.
     for start in range(0, len(missing), WINDOW_CHUNKS):
         keys = missing[start : start + WINDOW_CHUNKS]
-        made = workshop.embedder.embed_documents([texts[key] for key in keys], tokens=workshop.reranker is not None)
-        codes = workshop.reranker.encode(made.tokens) if workshop.reranker and made.tokens is not None else None
-        for row, key in enumerate(keys):
-            vectors[key] = Vectors(made.vectors[row], codes[row] if codes else None)
+        made = make_vectors([texts[key] for key in keys], workshop.embedder, workshop.codec)
+        vectors.update(zip(keys, made, strict=True))
     return vectors
+
+
+def make_vectors(texts: Sequence[str], embedder: Embedder, codec: TokenCodec | None) -> list[Vectors]:
+    """What the embedder makes of each text; its token vectors as codes where there is a codec."""
+    made = embedder.embed_documents(texts, tokens=codec is not None)
+    codes = codec.encode(made.tokens) if codec and made.tokens is not None else [None] * len(texts)
+    return [Vectors(dense, coded) for dense, coded in zip(made.vectors, codes, strict=True)]
 
 
 def _entry(
@@ -261,6 +267,7 @@ def _entry(
         chunks=draft.chunks,
         keys=draft.keys,
         vectors=tuple(vectors[key] for key in draft.keys),
+        maker=workshop.embedder.info.digest,
         near_duplicate=repeat,
         original=draft.raw.original,
     )

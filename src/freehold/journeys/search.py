@@ -6,24 +6,24 @@ legs (dense beside lexical, one call to the engine) -> fusion -> reranking of th
 from __future__ import annotations
 
 import re
-import time
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from time import perf_counter
+from typing import Self
 
 from freehold.core.errors import InvalidQuery
 from freehold.core.ids import new_id
-from freehold.core.ports import Embedder, Reranker, VectorIndex
+from freehold.core.ports import Embedder, Reranker, Scorer, VectorIndex
 from freehold.core.shelf import ChunkView, Shelf
 from freehold.core.types import Embeddings, Filter, Hit, Leg, LegScore, Mode, Query, ScoredId
 from freehold.journeys.fuse import Fusion, fuse, interpolate
 from freehold.text.terms import TermAnalyzer
 
-if TYPE_CHECKING:
-    from freehold.core.types import Float32
-
 MAX_QUERY_CHARS = 10_000
+
+Clock = Callable[[], float]
+"""Seconds, from any beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Plan:
     rerank_depth: int = 50
     """0 switches reranking off."""
     rerank_weight: float = 0.5
+    rerank_budget_ms: float = 0.0
+    """Time for scoring again, after which the depth reached has to do; 0: none. Only ``search`` keeps to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,20 @@ class Found:
 
     hits: tuple[Hit, ...]
     timings_ms: Mapping[str, float]
+    rerank_depth: int = 0
+    """Candidates that were scored again."""
+    rerank_left: int = 0
+    """Candidates that the plan would have had scored again and the budget did not allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """A list after its best were scored again; ``depth`` and ``left`` as in ``Found``."""
+
+    ranked: list[ScoredId]
+    unit: str
+    depth: int = 0
+    left: int = 0
 
 
 class Stopwatch:
@@ -64,10 +80,10 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.timings_ms: dict[str, float] = {}
-        self._last = self._first = time.perf_counter()
+        self._last = self._first = perf_counter()
 
     def lap(self, stage: str) -> None:
-        now = time.perf_counter()
+        now = perf_counter()
         self.timings_ms[stage] = round((now - self._last) * 1000, 3)
         self._last = now
 
@@ -100,24 +116,23 @@ def question(text: str, *, embedder: Embedder, filter: Filter | None = None) -> 
 def search(query: Query, *, k: int, plan: Plan, engines: Engines) -> Found:
     """The ``k`` best chunks for the query, ranked from 1; fewer when fewer match. Ties are broken by chunk id."""
     watch = Stopwatch()
-    rerank = reranks(plan, engines)
-    embeddings = None
-    if plan.mode != "lexical" or rerank:
-        embeddings = engines.embedder.embed_queries([query.text], tokens=rerank)
+    read = Reading.of([query], [plan], engines)
+    if read.embeddings or read.scorers:
         watch.lap("embed")
     depth = max(plan.candidates, k)
-    candidates = Candidates.find(query, embeddings, 0, {plan.mode}, depth=depth, engines=engines)
+    candidates = Candidates.find(query, read, 0, {plan.mode}, depth=depth, engines=engines)
     watch.lap("index")
     ranked, unit = candidates.first_stage(plan, depth=depth)
     watch.lap("fuse")
-    if rerank:
-        ranked, unit = candidates.rerank(ranked, unit, plan)
+    found = Reranked(ranked, unit)
+    if reranks(plan, engines):
+        found = candidates.rerank(ranked, unit, plan, budget_ms=plan.rerank_budget_ms)
         watch.lap("rerank")
-    alive, views = _alive(ranked, k, engines.shelf)
+    alive, views = _alive(found.ranked, k, engines.shelf)
     places = _places(candidates.legs)
-    hits = tuple(_hit(i, s, views[s.chunk_id], unit, places) for i, s in enumerate(alive, 1))
+    hits = tuple(_hit(i, s, views[s.chunk_id], found.unit, places) for i, s in enumerate(alive, 1))
     watch.lap("texts")
-    return Found(hits, watch.stop())
+    return Found(hits, watch.stop(), found.depth, found.left)
 
 
 def reranks(plan: Plan, engines: Engines) -> bool:
@@ -125,40 +140,56 @@ def reranks(plan: Plan, engines: Engines) -> bool:
     return engines.reranker is not None and plan.rerank_depth > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Questions as the engines read them, in one pass for all."""
+
+    embeddings: Embeddings | None
+    """None where no engine asks for them."""
+    scorers: Sequence[Scorer]
+    """One for each question; empty where nothing is reranked."""
+
+    @classmethod
+    def of(cls, queries: Sequence[Query], plans: Collection[Plan], engines: Engines) -> Self:
+        """What any of the plans needs."""
+        texts = [query.text for query in queries]
+        reranker = engines.reranker if any(reranks(plan, engines) for plan in plans) else None
+        tokens = reranker is not None and reranker.reads_tokens
+        embeddings = None
+        if tokens or any(plan.mode != "lexical" for plan in plans):
+            embeddings = engines.embedder.embed_queries(texts, tokens=tokens)
+        return cls(embeddings, reranker.ready(texts, embeddings) if reranker else ())
+
+
 class Candidates:
     """What was found for one query, to be ranked by any plan: each leg is asked once, each chunk scored again once."""
 
-    def __init__(self, legs: Mapping[Leg, Sequence[ScoredId]], tokens: Float32 | None, engines: Engines) -> None:
+    def __init__(
+        self, legs: Mapping[Leg, Sequence[ScoredId]], reranker: Reranker | None, scorer: Scorer | None
+    ) -> None:
+        """``scorer``: the reranker's for this query; None where nothing is to be reranked."""
         self.legs = legs
-        self._tokens = tokens
-        self._engines = engines
-        self._similarity: dict[str, float | None] = {}
-        """Of the chunks that are still on the shelf; None for those ingested without token codes."""
+        self._reranker = reranker
+        self._scorer = scorer
+        self._scores: dict[str, float | None] = {}
+        """Of the chunks that are still on the shelf; None for those that there is nothing to score by."""
         self._seen: set[str] = set()
 
     @classmethod
     def find(
-        cls,
-        query: Query,
-        embeddings: Embeddings | None,
-        row: int,
-        modes: Collection[Mode],
-        *,
-        depth: int,
-        engines: Engines,
+        cls, query: Query, read: Reading, row: int, modes: Collection[Mode], *, depth: int, engines: Engines
     ) -> Self:
-        """The best ``depth`` of every leg that ``modes`` need; ``embeddings`` has the query's vectors in ``row``."""
-        dense = embeddings.vectors[row] if embeddings and not set(modes) <= {"lexical"} else None
+        """The best ``depth`` of every leg that ``modes`` need; ``read`` has the query in ``row``."""
+        dense = read.embeddings.vectors[row] if read.embeddings and not set(modes) <= {"lexical"} else None
         sparse = engines.terms.query(query.text) if not set(modes) <= {"dense"} else None
         legs = engines.index.search(dense=dense, sparse=sparse, limit=depth, filter=query.filter)
-        tokens = embeddings.tokens[row] if embeddings and embeddings.tokens else None
-        return cls(legs, tokens, engines)
+        return cls(legs, engines.reranker, read.scorers[row] if read.scorers else None)
 
     def ranked(self, plan: Plan) -> list[ScoredId]:
-        """As ``search`` ranks by this plan, for a ``k`` up to its number of candidates."""
+        """As ``search`` ranks by this plan without a budget, for a ``k`` up to its number of candidates."""
         ranked, unit = self.first_stage(plan, depth=plan.candidates)
-        if reranks(plan, self._engines):
-            ranked, _ = self.rerank(ranked, unit, plan)
+        if self._reranker is not None and plan.rerank_depth:
+            return self.rerank(ranked, unit, plan).ranked
         return ranked
 
     def first_stage(self, plan: Plan, *, depth: int) -> tuple[list[ScoredId], str]:
@@ -169,36 +200,62 @@ class Candidates:
             return fused, plan.fusion
         return list(self.legs[plan.mode][:depth]), "cosine" if plan.mode == "dense" else "bm25"
 
-    def rerank(self, ranked: Sequence[ScoredId], unit: str, plan: Plan) -> tuple[list[ScoredId], str]:
+    def rerank(
+        self, ranked: Sequence[ScoredId], unit: str, plan: Plan, *, budget_ms: float = 0.0, clock: Clock = perf_counter
+    ) -> Reranked:
         """The best ``plan.rerank_depth`` scored again; below them, by scores under 0, the others as they were.
 
-        The list comes back as it is where some of the best have no token codes (a house ingested with reranking off).
+        With a budget, in milliseconds from here on, the depth is what can be reached in it: the best are scored block
+        by block until the next would not be done in time, by what blocks took before; the first one always is.
+        The list comes back as it is where there is nothing to score one of the best by: a chunk without token codes, in
+        a house ingested with reranking off.
         """
-        depth = plan.rerank_depth
-        similarity = self._similarities([scored.chunk_id for scored in ranked[:depth]])
-        if len(similarity) < len(ranked[:depth]):  # some are deleted since: others move up
-            similarity = self._similarities([scored.chunk_id for scored in ranked])
-        head = [scored for scored in ranked if scored.chunk_id in similarity][:depth]
-        scores = [value for scored in head if (value := similarity[scored.chunk_id]) is not None]
+        assert self._reranker is not None
+        head, left = self._head(ranked, plan.rerank_depth, budget_ms, clock)
+        scores = [value for scored in head if (value := self._scores[scored.chunk_id]) is not None]
         if not head or len(scores) < len(head):
-            return list(ranked), unit
+            return Reranked(list(ranked), unit)
         taken = {scored.chunk_id for scored in head}
         # First-stage and reranked scores do not compare: what was not scored again keeps its distances, one lower down.
         top = head[-1].score
         tail = [ScoredId(s.chunk_id, s.score - top - 1) for s in ranked if s.chunk_id not in taken and s.score <= top]
-        return interpolate(head, scores, weight=plan.rerank_weight) + tail, f"{unit}+maxsim"
+        mixed = interpolate(head, scores, weight=plan.rerank_weight)
+        return Reranked(mixed + tail, f"{unit}+{self._reranker.unit}", len(head), left)
 
-    def _similarities(self, chunk_ids: Sequence[str]) -> Mapping[str, float | None]:
+    def scores(self, chunk_ids: Sequence[str]) -> Mapping[str, float | None]:
+        """The reranker's score of each chunk that is still on the shelf; None where there is nothing to score it by."""
+        self._score(chunk_ids)
+        return {chunk_id: self._scores[chunk_id] for chunk_id in chunk_ids if chunk_id in self._scores}
+
+    def _head(
+        self, ranked: Sequence[ScoredId], depth: int, budget_ms: float, clock: Clock
+    ) -> tuple[list[ScoredId], int]:
+        """The best ``depth`` that are still on the shelf, scored, and how many of them the budget left out."""
+        assert self._reranker is not None
+        started = clock()
+        size = self._reranker.block if budget_ms else depth
+        head: list[ScoredId] = []
+        at = 0
+        while at < len(ranked) and len(head) < depth:
+            block = ranked[at : at + min(size, depth - len(head))]  # where some are deleted since, others move up
+            ids = [scored.chunk_id for scored in block]
+            if budget_ms and head and self._predicted_ms(ids) + (clock() - started) * 1000 > budget_ms:
+                return head, min(depth - len(head), len(ranked) - at)
+            self._score(ids)
+            head += [scored for scored in block if scored.chunk_id in self._scores]
+            at += len(block)
+        return head, 0
+
+    def _predicted_ms(self, chunk_ids: Sequence[str]) -> float:
+        new = [chunk_id for chunk_id in chunk_ids if chunk_id not in self._seen]
+        return self._scorer.predicted_ms(new) if new and self._scorer else 0.0
+
+    def _score(self, chunk_ids: Sequence[str]) -> None:
         new = [chunk_id for chunk_id in chunk_ids if chunk_id not in self._seen]
         if new:
-            assert self._tokens is not None
-            assert self._engines.reranker is not None
-            codes = self._engines.shelf.codes(new)
-            coded = {chunk_id: code for chunk_id in new if (code := codes.get(chunk_id)) is not None}
-            scores = self._engines.reranker.score(self._tokens, list(coded.values()))
+            assert self._scorer is not None
             self._seen.update(new)
-            self._similarity.update(dict.fromkeys(codes), **dict(zip(coded, map(float, scores), strict=True)))
-        return {chunk_id: self._similarity[chunk_id] for chunk_id in chunk_ids if chunk_id in self._similarity}
+            self._scores.update(self._scorer.scores(new))
 
 
 def _alive(ranked: Sequence[ScoredId], k: int, shelf: Shelf) -> tuple[list[ScoredId], Mapping[str, ChunkView]]:

@@ -30,7 +30,7 @@ def sync(
     progress: Progress,
     rebuild: bool = False,
 ) -> GenerationInfo | None:
-    """Make the current generation hold exactly the shelf's chunks; None when there is nothing to index at all.
+    """Make the current generation hold exactly the chunks that ``model`` made vectors of; None when there is nothing to index at all.
 
     Costs two reads when nothing changed. ``rebuild`` starts from nothing, for a generation that is damaged.
     Raises HouseBusy when another process builds, EngineFault and StorageFault when the build fails; the current
@@ -42,7 +42,7 @@ def sync(
     base = current if current and current.embedder_digest == made_by and not rebuild else None
     if base and base.revision == revision:
         return base
-    wanted = shelf.chunk_ids()
+    wanted = shelf.chunk_ids(model.digest)
     if base is None and not wanted:
         return None
     present: set[str] = set()
@@ -56,11 +56,21 @@ def sync(
     with generations.build(base=base, dim=model.dim, embedder_digest=made_by) as builder:
         builder.delete(present - wanted)
         done = 0
-        for batch in _batches(_point(item, terms) for item in shelf.indexable(missing)):
+        for batch in _batches(_point(item, terms) for item in shelf.indexable(missing, model.digest)):
             builder.add(batch)
             done += len(batch)
             progress("index", done, len(missing))
         return builder.commit(revision)
+
+
+def weed(
+    shelf: Shelf, generations: IndexGenerations, *, digest: str, terms: TermAnalyzer, progress: Progress
+) -> None:
+    """Take out of an index that does not serve what is no longer on the shelf; nothing new comes in."""
+    current = generations.current()
+    if current is not None and current.revision != shelf.revision and _ids(generations) - shelf.chunk_ids(digest):
+        model = ModelInfo(name="", digest=digest, dim=current.dim, max_tokens=0)
+        sync(shelf, generations, model=model, terms=terms, progress=progress)
 
 
 def maker(model: ModelInfo, terms: TermAnalyzer) -> str:

@@ -1,7 +1,8 @@
 """``freehold eval --compare`` and ``freehold gate``: two ways of searching on the same questions.
 
 What is compared may be the house as it is (``live``), a settings file, the folder of another house, an experiment's run
-(``ID`` or ``ID:RUN``), or a TREC run file. Whatever it is becomes a run, and times where it could be timed.
+(``ID`` or ``ID:RUN``), a model version (``model:ID``), or a TREC run file. Whatever it is becomes a run, and times
+where it could be timed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from freehold.measuring import record
 from freehold.measuring.evaluate import MEASURES, SEARCHES, fields_of
 
 LIVE = "live"
+MODEL = "model:"
+"""Before the id of a model version."""
 CANDIDATE = "candidate"
 _TRIABLE = ("retrieval.", "reranker.")
 _REFERENCE = re.compile(r"latest|[0-9a-f-]{4,36}")
@@ -49,6 +52,8 @@ class Contender:
     plan: Plan | None = None
     house: House | None = None
     """Whose engines the plan is searched with."""
+    engines: Engines | None = None
+    """Others to search it with than those that serve in ``house``."""
     run: Run | None = None
     timings_ms: tuple[float, ...] = ()
     experiment: Experiment | None = None
@@ -70,6 +75,8 @@ class _Match:
 def contender(house: House, told: str, stack: ExitStack) -> Contender:
     """What ``told`` means; houses opened for it close with ``stack``. Raises UsageError, SettingsError."""
     path = Path(told)
+    if told.startswith(MODEL):
+        return _version(house, told, stack)
     if told == LIVE:
         return Contender(told, house.plan(), house)
     if path.is_dir():
@@ -83,7 +90,7 @@ def contender(house: House, told: str, stack: ExitStack) -> Contender:
     if not _REFERENCE.fullmatch(reference):
         raise UsageError(
             f"{told} is no file, no house and no experiment",
-            hint="give a settings file, a run file, the folder of a house, ID or ID:RUN of an experiment, or live",
+            hint="give a settings file, a run file, a house, ID or ID:RUN of an experiment, model:ID, or live",
         )
     experiment = house.experiments.get(reference)
     names = [result.name for result in experiment.runs]
@@ -91,6 +98,18 @@ def contender(house: House, told: str, stack: ExitStack) -> Contender:
     run = read_run(house.experiments.run_file(experiment.id, chosen))
     timings = next((r.timings_ms for r in experiment.runs if r.name == chosen), ())[: experiment.dataset.queries]
     return Contender(f"{experiment.id[:8]}:{chosen}", run=run, timings_ms=timings, experiment=experiment)
+
+
+def _version(house: House, told: str, stack: ExitStack) -> Contender:
+    """A model version in its role, beside the others that serve."""
+    version = house.registry.get(told.removeprefix(MODEL))
+    together, _ = house.lineup_with(version)
+    crew = house.crew_of({role: other.id for role, other in together.items()})
+    if not house.is_ready(crew):
+        hint = f"freehold models promote {version.id[:8]} makes its vectors, judges it, and swaps it in if it passes"
+        raise UsageError(f"model version {version.id[:8]} has no vectors of these documents yet", hint=hint)
+    engines = stack.enter_context(house.engines_of(crew))
+    return Contender(f"{MODEL}{version.id}", house.plan(crew=crew), house, engines)
 
 
 def _plan_of_file(house: House, path: Path) -> Plan:
@@ -234,7 +253,7 @@ def _search(
             continue
         assert side.plan is not None
         assert side.house is not None
-        engines = side.house.engines()
+        engines = side.engines or side.house.engines()
         arms[name], match.plans[name] = (side.plan, engines), side.plan
         queries = checked_queries(labels, engines, sorted(labels.qrels))
         match.retrieved = retrieve(
@@ -248,7 +267,7 @@ def _search(
             progress=progress,
         )
         match.runs[name] = match.retrieved.runs[name]
-        if side.house is house:
+        if side.house is house and side.engines is None:
             for query, found in match.retrieved.chunks.items():
                 match.chunks.setdefault(query, {}).update(found)
     # Each query once: asked again, it would pass for another one and make the times look surer than they are.

@@ -40,7 +40,7 @@ from freehold.text.acronyms import Acronyms
 
 PACKAGES = (
     "numpy", "onnxruntime", "onnx", "tokenizers", "qdrant-edge-py", "PyStemmer", "SQLAlchemy", "optuna",
-    "sentence-transformers", "torch", "xllamacpp",
+    "sentence-transformers", "transformers", "torch", "peft", "xllamacpp",
 )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ class Kept:
 
 
 def keep(
-    kind: Literal["eval", "compare", "gate", "tune"],
+    kind: Literal["eval", "compare", "gate", "tune", "train"],
     house: House,
     evaluation: Evaluation,
     *,
@@ -97,7 +97,7 @@ def keep(
         models=_models(house, generator=generator),
         settings=in_force(house.settings),
         settings_passed=_passed(house.settings, call),
-        versions=_versions(),
+        versions=versions(),
         machine=_machine(),
         seed=assessment.seed,
         resamples=assessment.resamples,
@@ -176,7 +176,8 @@ def _models(house: House, *, generator: bool) -> Mapping[str, str]:
     info = house.embedder.info
     found = {f"embedder {info.name}": info.digest, f"terms {house.terms.name}": sha256_hex(house.terms.name.encode())}
     if house.reranker:
-        found[f"reranker {house.reranker.name}"] = sha256_hex(house.reranker.name.encode())
+        found[f"reranker {house.reranker.name}"] = house.reranker.digest
+    found |= {f"version {made.id} ({role})": made.digest for role, made in house.crew.versions.items()}
     if generator:
         found[f"generator {house.generator.name}"] = ""
     return found
@@ -207,7 +208,7 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _versions() -> Mapping[str, str]:
+def versions() -> Mapping[str, str]:
     """Python's, Freehold's, and those of the packages that figures depend on."""
     found = {"python": platform.python_version(), "freehold": __version__}
     for name in PACKAGES:

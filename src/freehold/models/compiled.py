@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime as ort
@@ -19,7 +20,7 @@ from freehold.core.errors import EngineFault, ModelMismatch, ModelNotFound
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.models.facts import ModelFacts, check_modules
 from freehold.models.manifest import file_sha256
-from freehold.models.onnx import EncoderShape, Precision, build_encoder, position_limit
+from freehold.models.onnx import EncoderShape, Precision, Tensors, build_encoder, position_limit
 from freehold.models.safetensors import read_tensors
 from freehold.models.samples import SAMPLES
 from freehold.models.tokens import ModelTokenizer
@@ -42,13 +43,41 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class BuildRecord:
-    """What made an int8 file, and how near it is to float32: cosine of embeddings of the built-in samples."""
+    """What made an int8 file, and how near it is to float32."""
 
     sha256: str
     weights_sha256: str
     settings: dict[str, object]
-    cosine_mean: float
-    cosine_min: float
+    checks: dict[str, float]
+    """On the built-in samples: ``cosine_mean`` and ``cosine_min`` of an embedder's vectors, ``correlation`` and
+    ``order`` of a cross-encoder's scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a folder's graphs are built from."""
+
+    folder: Path
+    tensors: Tensors
+    shape: EncoderShape
+    weights_sha256: str
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """Raises ModelNotFound for missing files, ModelMismatch for broken ones and for other architectures."""
+        weights = folder / "model.safetensors"
+        tensors = read_tensors(weights)
+        return cls(folder, tensors, EncoderShape.of(_config(folder)), file_sha256(weights))
+
+    @property
+    def position_limit(self) -> int:
+        """The longest input, special tokens included."""
+        return position_limit(self.tensors, self.shape)
+
+    def digest(self, graph: bytes, facts: object) -> str:
+        """Of a graph, the tokenizer before it, and what else decides how texts reach it."""
+        tokenizer = file_sha256(self.folder / "tokenizer.json")
+        return sha256_hex(canonical_json({"graph": sha256_hex(graph), "tokenizer": tokenizer, "facts": facts}).encode())
 
 
 def compiled(folder: Path, facts: ModelFacts, precision: Precision) -> Compiled:
@@ -58,22 +87,43 @@ def compiled(folder: Path, facts: ModelFacts, precision: Precision) -> Compiled:
     int8 form further from float32 than ``LOWEST_COSINE``.
     """
     check_modules(folder)
-    weights = folder / "model.safetensors"
-    tensors = read_tensors(weights)
-    shape = EncoderShape.of(_config(folder))
-    settings: dict[str, object] = {"builder": _BUILDER, "pooling": facts.pooling, "precision": precision}
-    weights_sha256 = file_sha256(weights)
-    if precision == "float32":
-        graph = build_encoder(tensors, shape, pooling=facts.pooling, precision=precision)
-    else:
-        graph = _kept(folder, weights_sha256, settings) or _built(folder, tensors, shape, weights_sha256, settings)
-    tokenizer = file_sha256(folder / "tokenizer.json")
-    identity = {"graph": sha256_hex(graph), "tokenizer": tokenizer, "facts": asdict(facts)}
+    source = Source.of(folder)
+
+    def build(as_precision: Precision) -> bytes:
+        return build_encoder(source.tensors, source.shape, pooling=facts.pooling, precision=as_precision)
+
+    graph = graph_of(source, {"pooling": facts.pooling}, precision, build=build, check=_cosines(source))
     return Compiled(
         graph=graph,
-        digest=sha256_hex(canonical_json(identity).encode()),
-        max_tokens=min(facts.max_tokens, position_limit(tensors, shape)),
+        digest=source.digest(graph, asdict(facts)),
+        max_tokens=min(facts.max_tokens, source.position_limit),
     )
+
+
+def graph_of(
+    source: Source,
+    settings: dict[str, object],
+    precision: Precision,
+    *,
+    build: Callable[[Precision], bytes],
+    check: Callable[[bytes, bytes], dict[str, float]],
+) -> bytes:
+    """The graph in ``precision``. The int8 form is kept beside the weights, under the ``settings`` that it is built by.
+
+    ``check`` takes a new int8 graph and the float32 one and measures how near they are; it raises ModelMismatch where
+    that is not near enough.
+    """
+    if precision == "float32":
+        return build(precision)
+    recorded = {"builder": _BUILDER, **settings, "precision": precision}
+    kept = _kept(source, recorded)
+    if kept is not None:
+        return kept
+    graph = build(precision)
+    checks = check(graph, build("float32"))
+    record = BuildRecord(sha256_hex(graph), source.weights_sha256, recorded, checks)
+    _keep(source.folder / _FOLDER, graph, record)
+    return graph
 
 
 def build_record(folder: Path) -> BuildRecord | None:
@@ -109,31 +159,32 @@ def _config(folder: Path) -> dict[str, Any]:
         raise ModelMismatch(f"{path} is not JSON", hint="pull or export the model again") from error
 
 
-def _kept(folder: Path, weights_sha256: str, settings: dict[str, object]) -> bytes | None:
-    record = build_record(folder)
-    if record is None or record.weights_sha256 != weights_sha256 or record.settings != settings:
+def _kept(source: Source, settings: dict[str, object]) -> bytes | None:
+    record = build_record(source.folder)
+    if record is None or record.weights_sha256 != source.weights_sha256 or record.settings != settings:
         return None
     try:
-        graph = (folder / _FOLDER / "int8.onnx").read_bytes()
+        graph = (source.folder / _FOLDER / "int8.onnx").read_bytes()
     except OSError:
         return None
     return graph if sha256_hex(graph) == record.sha256 else None
 
 
-def _built(folder: Path, tensors: Any, shape: EncoderShape, weights_sha256: str, settings: dict[str, Any]) -> bytes:
-    graph = build_encoder(tensors, shape, pooling=settings["pooling"], precision="int8")
-    exact = build_encoder(tensors, shape, pooling=settings["pooling"], precision="float32")
-    tokenizer = ModelTokenizer.of(folder)
-    limit = position_limit(tensors, shape)
-    cosines = np.sum(_sample_vectors(graph, tokenizer, limit) * _sample_vectors(exact, tokenizer, limit), axis=1)
-    mean, worst = (round(float(value), 5) for value in (cosines.mean(), cosines.min()))
-    if not mean >= LOWEST_COSINE:
-        raise ModelMismatch(
-            f"the int8 form of {folder} has cosine {mean} to float32, below {LOWEST_COSINE}",
-            hint='set precision = "float32" for this model',
-        )
-    _keep(folder / _FOLDER, graph, BuildRecord(sha256_hex(graph), weights_sha256, settings, mean, worst))
-    return graph
+def _cosines(source: Source) -> Callable[[bytes, bytes], dict[str, float]]:
+    """The check of an embedder: cosines of its vectors of the samples."""
+
+    def check(graph: bytes, exact: bytes) -> dict[str, float]:
+        tokenizer, limit = ModelTokenizer.of(source.folder), source.position_limit
+        cosines = np.sum(_sample_vectors(graph, tokenizer, limit) * _sample_vectors(exact, tokenizer, limit), axis=1)
+        mean, worst = (round(float(value), 5) for value in (cosines.mean(), cosines.min()))
+        if not mean >= LOWEST_COSINE:
+            raise ModelMismatch(
+                f"the int8 form of {source.folder} has cosine {mean} to float32, below {LOWEST_COSINE}",
+                hint='set precision = "float32" for this model',
+            )
+        return {"cosine_mean": mean, "cosine_min": worst}
+
+    return check
 
 
 def _sample_vectors(graph: bytes, tokenizer: ModelTokenizer, limit: int) -> Any:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from freehold.core.errors import SettingsError
 from freehold.core.ports import Embedder
-from freehold.models.facts import facts_for
+from freehold.models.facts import ModelFacts, facts_for
 from freehold.models.manifest import folder_of, locate
 from freehold.models.onnx import Precision
 
@@ -26,6 +26,8 @@ def open_embedder(
     timeout_s: float = 30.0,
     dim: int | None = None,
     remote: bool = False,
+    name: str = "",
+    facts: ModelFacts | None = None,
 ) -> Embedder:
     """The embedder of that kind. ``threads`` is the number of cores to use, None for all of them.
 
@@ -34,6 +36,7 @@ def open_embedder(
     ``onnx`` runs a packaged name, an ``hf:`` name that was pulled or a local folder, in ``precision``.
     ``sentence-transformers`` runs these too and any model id; ``remote`` allows it to download. ``openai`` asks
     ``model`` at ``base_url`` (ending in ``/v1``); ``dim`` is the dimension to insist on, None to take the endpoint's.
+    ``name`` and ``facts``, for ``onnx``: where the folder's own name does not tell them.
 
     Raises ModelNotFound, ModelMismatch, or SettingsError for an unknown kind or a missing setting.
     """
@@ -42,9 +45,9 @@ def open_embedder(
         from freehold.models.embed_onnx import OnnxEmbedder
 
         folder = locate(model)
-        facts = facts_for(model, folder)
+        facts = facts or facts_for(model, folder)
         return OnnxEmbedder(
-            folder, name=model, facts=facts, precision=precision, threads=threads, batch_size=batch_size
+            folder, name=name or model, facts=facts, precision=precision, threads=threads, batch_size=batch_size
         )
     if kind == "sentence-transformers":
         from freehold.models.embed_st import SentenceTransformersEmbedder

@@ -4,6 +4,9 @@ A graph takes ``input_ids`` int64 (batch, length), padded on the right, and ``le
 ``embedding`` float32 (batch, dim), pooled, and ``tokens`` float32 (batch, length, dim), the last hidden state; all
 vectors of unit L2 norm. Attention, skip connections and activations are ONNX Runtime's fused operators.
 
+A cross-encoder's graph takes ``first`` int64 (batch,) besides, the number of tokens at the beginning that are of type
+0, and gives ``score`` float32 (batch,): the logit of its head, which stays in float32.
+
 Precision ``int8``: weights have one scale per output column, activations one scale per token, taken at run time. A
 scale per tensor, which is what stock dynamic quantization does, makes a vector depend on the texts that happen to
 share its batch; a scale per token does not, and it is closer to float32 as well (docs/decisions/0006).
@@ -91,6 +94,22 @@ def build_encoder(tensors: Tensors, shape: EncoderShape, *, pooling: Pooling, pr
     return model.SerializeToString()  # type: ignore[no-any-return]
 
 
+def build_cross_encoder(tensors: Tensors, shape: EncoderShape, *, precision: Precision) -> bytes:
+    """The serialized ONNX model of an encoder with a head that scores pairs.
+
+    Two classes become one score, the second's logit minus the first's. Raises ModelMismatch when a tensor is missing
+    and for a head of more classes.
+    """
+    prefix = _prefix(tensors)
+    weights = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    try:
+        model = _Encoder(weights, shape, precision).pair_model()
+    except KeyError as error:
+        hint = "a cross-encoder's folder holds an encoder with a classification head of one class"
+        raise ModelMismatch(f"the weights lack tensor {error}", hint=hint) from error
+    return model.SerializeToString()  # type: ignore[no-any-return]
+
+
 def position_limit(tensors: Tensors, shape: EncoderShape) -> int:
     """The longest input, special tokens included, that the position table has rows for."""
     table = tensors[_prefix(tensors) + "embeddings.position_embeddings.weight"]
@@ -124,20 +143,41 @@ class _Encoder:
             hidden = self._layer(f"encoder.layer.{layer}.", hidden, bias)
         self._op("LpNormalization", hidden, axis=-1, p=2, out="tokens")
         self._op("LpNormalization", self._pooled(hidden, positions, pooling), axis=-1, p=2, out="embedding")
-        return self._finished()
+        dim = self.weights["embeddings.word_embeddings.weight"].shape[1]
+        return self._finished(embedding=["batch", dim], tokens=["batch", "length", dim])
+
+    def pair_model(self) -> Any:
+        positions = self._positions()
+        bias = self._relative_bias(positions) if self.shape.family == "mpnet" else ""
+        hidden = self._embeddings(positions, pairs=True)
+        last = self.shape.layers - 1
+        for layer in range(last):
+            hidden = self._layer(f"encoder.layer.{layer}.", hidden, bias)
+        # The head reads the first token alone, so the last layer is spared the others: a seventh of six layers' work.
+        self._score(self._layer(f"encoder.layer.{last}.", hidden, bias, first_only=True))
+        return self._finished(score=["batch"])
 
     def _positions(self) -> str:
         length = self._op("Squeeze", self._op("Shape", "input_ids", start=1, end=2))
         return self._op("Range", self._const(np.int64(0)), length, self._const(np.int64(1)))
 
-    def _embeddings(self, positions: str) -> str:
+    def _embeddings(self, positions: str, *, pairs: bool = False) -> str:
         table = self._f32("embeddings.position_embeddings.weight")[self.shape.first_position :]
         if "embeddings.token_type_embeddings.weight" in self.weights:
-            table = table + self._f32("embeddings.token_type_embeddings.weight")[0]  # every token is of type 0
+            table = table + self._f32("embeddings.token_type_embeddings.weight")[0]
         words = self._word_rows(self._f32("embeddings.word_embeddings.weight"))
         total = self._op("Add", words, self._op("Gather", self._const(table), positions))
+        if pairs and len(self.weights.get("embeddings.token_type_embeddings.weight", ())) > 1:
+            total = self._op("Add", total, self._second_type(positions))
         norm = [self._const(self._f32(f"embeddings.LayerNorm.{part}")) for part in ("weight", "bias")]
         return self._op("LayerNormalization", total, *norm, epsilon=self.shape.epsilon)
+
+    def _second_type(self, positions: str) -> str:
+        """What tokens of type 1 have beside those of type 0: (batch, length, dim)."""
+        types = self._f32("embeddings.token_type_embeddings.weight")
+        second = self._op("GreaterOrEqual", positions, self._op("Unsqueeze", "first", self._const(np.array([1]))))
+        column = self._op("Unsqueeze", self._op("Cast", second, to=TensorProto.FLOAT), self._const(np.array([2])))
+        return self._op("Mul", column, self._const(types[1] - types[0]))
 
     def _word_rows(self, table: NDArray[np.float32]) -> str:
         if self.precision == "float32":
@@ -146,11 +186,16 @@ class _Encoder:
         rows = self._op("Cast", self._op("Gather", self._const(codes), "input_ids"), to=TensorProto.FLOAT)
         return self._op("Mul", rows, self._op("Gather", self._const(scales), "input_ids"))
 
-    def _layer(self, prefix: str, hidden: str, attention_bias: str) -> str:
+    def _layer(self, prefix: str, hidden: str, attention_bias: str, *, first_only: bool = False) -> str:
         names = {part: prefix + name for part, name in _LAYERS[self.shape.family].items()}
-        attended = self._attention(names, hidden, attention_bias)
+        if first_only:
+            asking = self._first_row(hidden, axis=1)
+            bias = self._first_row(attention_bias, axis=2) if attention_bias else ""
+            attended = self._attention_of(asking, names, hidden, bias)
+        else:
+            asking, attended = hidden, self._attention(names, hidden, attention_bias)
         hidden = self._skip_norm(
-            names["attention_norm"], self._linear([names["attention"]], attended), hidden, names["attention"]
+            names["attention_norm"], self._linear([names["attention"]], attended), asking, names["attention"]
         )
         wide = self._linear([names["widen"]], hidden)
         wide = self._op(self.shape.gelu, wide, self._bias([names["widen"]]), domain=_FUSED)
@@ -158,13 +203,22 @@ class _Encoder:
 
     def _attention(self, names: Mapping[str, str], hidden: str, attention_bias: str) -> str:
         parts = [names["query"], names["key"], names["value"]]
-        queries, keys, values = self._split(self._linear(parts, hidden))
+        queries, keys, values = self._split(self._linear(parts, hidden), "qkv")
         inputs = (queries, keys, values, self._bias(parts), "lengths", attention_bias)
         return self._op("MultiHeadAttention", *inputs, domain=_FUSED, num_heads=self.shape.heads)
 
-    def _split(self, packed: str) -> tuple[str, str, str]:
-        outs = (f"{packed}.q", f"{packed}.k", f"{packed}.v")
-        self.nodes.append(helper.make_node("Split", [packed], outs, axis=-1, num_outputs=3))
+    def _attention_of(self, asking: str, names: Mapping[str, str], hidden: str, attention_bias: str) -> str:
+        """Attention of the rows ``asking`` alone to all of ``hidden``."""
+        parts = [names["query"], names["key"], names["value"]]
+        queries = self._linear(parts[:1], asking)
+        keys, values = self._split(self._linear(parts[1:], hidden), "kv")
+        inputs = (queries, keys, values, self._bias(parts), "lengths", attention_bias)
+        return self._op("MultiHeadAttention", *inputs, domain=_FUSED, num_heads=self.shape.heads)
+
+    def _split(self, packed: str, parts: str) -> list[str]:
+        """The packed columns apart, a name's end for each letter of ``parts``."""
+        outs = [f"{packed}.{part}" for part in parts]
+        self.nodes.append(helper.make_node("Split", [packed], outs, axis=-1, num_outputs=len(outs)))
         return outs
 
     def _skip_norm(self, norm: str, branch: str, skip: str, linear: str) -> str:
@@ -211,17 +265,30 @@ class _Encoder:
         row = self._op("Unsqueeze", self._op("Cast", kept, to=TensorProto.FLOAT), self._const(np.array([1])))
         return self._op("Squeeze", self._op("MatMul", row, hidden), self._const(np.array([1])))
 
-    def _finished(self) -> Any:
-        dim = self.weights["embeddings.word_embeddings.weight"].shape[1]
+    def _first_row(self, x: str, *, axis: int) -> str:
+        begin, end, along = (self._const(np.array([value])) for value in (0, 1, axis))
+        return self._op("Slice", x, begin, end, along)
+
+    def _score(self, row: str) -> None:
+        """The head over the first token's row (batch, 1, dim), as BERT's descendants and RoBERTa's have it."""
+        roberta = "classifier.out_proj.weight" in self.weights
+        dense, out = ("classifier.dense", "classifier.out_proj") if roberta else ("pooler.dense", "classifier")
+        hidden = self._op("MatMul", row, self._const(self._f32(f"{dense}.weight").T))
+        hidden = self._op("Tanh", self._op("Add", hidden, self._bias([dense])))
+        weight, bias = _one_class(self._f32(f"{out}.weight"), self._f32(f"{out}.bias"))
+        logit = self._op("Add", self._op("MatMul", hidden, self._const(weight)), self._const(bias))
+        self._op("Squeeze", logit, self._const(np.array([1])), out="score")
+
+    def _finished(self, **outputs: list[str | int]) -> Any:
+        """The model with outputs of these shapes."""
         inputs = [
             helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"]),
             helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"]),
         ]
-        outputs = [
-            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", dim]),
-            helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["batch", "length", dim]),
-        ]
-        graph = helper.make_graph(self.nodes, "encoder", inputs, outputs, self.constants)
+        if "score" in outputs:
+            inputs.append(helper.make_tensor_value_info("first", TensorProto.INT64, ["batch"]))
+        results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in outputs.items()]
+        graph = helper.make_graph(self.nodes, "encoder", inputs, results, self.constants)
         opsets = [helper.make_opsetid("", 20), helper.make_opsetid(_FUSED, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
@@ -237,6 +304,17 @@ class _Encoder:
         out = out or f"{kind}.{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [out], domain=domain, **attributes))
         return out
+
+
+def _one_class(weight: NDArray[np.float32], bias: NDArray[np.float32]) -> tuple[NDArray[np.float32], Any]:
+    """Weight (dim,) and bias of a single logit, out of a head's (classes, dim) and (classes,)."""
+    if len(weight) == 1:
+        return weight[0], bias[0]
+    if len(weight) == 2:
+        return weight[1] - weight[0], bias[1] - bias[0]
+    raise ModelMismatch(
+        f"the head tells {len(weight)} classes apart", hint="a cross-encoder has one, or two of which the second is yes"
+    )
 
 
 def _quantized(weight: NDArray[np.float32], *, levels: int, axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

@@ -42,7 +42,7 @@ _LEVELS: dict[Bits, tuple[float, ...]] = {
 
 
 class LateInteraction:
-    """The ``Reranker`` over quantised token vectors: ``dim * bits / 8`` bytes a token and one byte a passage."""
+    """The ``TokenCodec`` of quantised token vectors: ``dim * bits / 8`` bytes a token and one byte a passage."""
 
     def __init__(self, dim: int, *, bits: Bits = 2) -> None:
         """``dim`` numbers in a token vector, each kept in ``bits``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,20 @@ from tokenizers import Tokenizer
 from freehold.core.errors import ModelMismatch, ModelNotFound
 
 _WINDOW = 1024  # texts tokenized at once: a full encoding is some fifty times the size of its ids
+
+
+@dataclass(frozen=True, slots=True)
+class PairMarks:
+    """The special tokens around two texts that are read together: ``head`` a ``middle`` b ``tail``."""
+
+    head: tuple[int, ...]
+    middle: tuple[int, ...]
+    tail: tuple[int, ...]
+    typed: bool
+    """Whether the second text is of token type 1."""
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.middle) + len(self.tail)
 
 
 class ModelTokenizer:
@@ -38,6 +53,15 @@ class ModelTokenizer:
             return cls(Tokenizer.from_file(str(path)))
         except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
             raise ModelMismatch(f"{path} is not a tokenizer", hint="pull or export the model again") from error
+
+    def pair_marks(self) -> PairMarks:
+        """What the tokenizer puts around a pair of texts."""
+        encoded = self._tokenizer.encode("a", "a")
+        ids, parts = encoded.ids, encoded.sequence_ids
+        first, second = parts.index(0), parts.index(1)
+        ends = [len(parts) - parts[::-1].index(part) for part in (0, 1)]
+        typed = encoded.type_ids[second] == 1
+        return PairMarks(tuple(ids[:first]), tuple(ids[ends[0] : second]), tuple(ids[ends[1] :]), typed)
 
     def ids(self, text: str) -> tuple[int, ...]:
         """Token ids of ``text`` alone, special tokens left out."""

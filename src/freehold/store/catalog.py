@@ -64,8 +64,9 @@ _vectors = sa.Table(
     "vectors",
     _metadata,
     sa.Column("chunk_id", sa.ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("maker", sa.String, primary_key=True),
     sa.Column("key", sa.LargeBinary, nullable=False, index=True),
-    sa.Column("dense", sa.LargeBinary, nullable=False),
+    sa.Column("dense", sa.LargeBinary),
     sa.Column("codes", sa.LargeBinary),
     sa.Column("code_count", sa.Integer),
 )
@@ -90,7 +91,7 @@ class Catalog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._engine = connect(path, _metadata)
+        self._engine = connect(path, _metadata, upgrade=_name_makers)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -131,7 +132,37 @@ class Catalog:
         if changes.remove:
             truncate_log(self._engine)
 
+    def put_vectors(self, maker: str, made: Mapping[str, tuple[bytes, Vectors]]) -> None:
+        v = _vectors.c
+        with guarded(self._path), self._engine.begin() as c:
+            for batch in _batches(made):
+                alive = set(c.execute(sa.select(_chunks.c.id).where(_chunks.c.id.in_(batch))).scalars())
+                c.execute(sa.delete(_vectors).where(v.chunk_id.in_(batch), v.maker == maker))
+                rows = [_vector_row(chunk_id, maker, *made[chunk_id]) for chunk_id in batch if chunk_id in alive]
+                if rows:
+                    c.execute(sa.insert(_vectors), rows)
+            step("catalog.before_vectors")
+
+    def drop_vectors(self, maker: str) -> None:
+        """Forget all that ``maker`` made; it is zeroed in the database and gone from its log."""
+        with guarded(self._path), self._engine.begin() as c:
+            c.execute(sa.delete(_vectors).where(_vectors.c.maker == maker))
+        truncate_log(self._engine)
+
     # -- reading -------------------------------------------------------------------------------------------------
+
+    def makers(self) -> set[str]:
+        """Digests of the encoders whose vectors are here."""
+        return set(self._scalars(sa.select(_vectors.c.maker).distinct()))
+
+    def unmade(self, maker: str, *, dense: bool, codes: bool) -> set[str]:
+        v = _vectors.c
+        made = sa.select(v.chunk_id).where(v.maker == maker)
+        if dense:
+            made = made.where(v.dense.is_not(None))
+        if codes:
+            made = made.where(v.codes.is_not(None))
+        return self.chunk_ids() - set(self._scalars(made))
 
     def known(self) -> Mapping[str, Known]:
         d = _documents.c
@@ -147,7 +178,8 @@ class Catalog:
 
     def cached(self, keys: Collection[bytes]) -> Mapping[bytes, Vectors]:
         v = _vectors.c
-        rows = self._rows_in(sa.select(v.key, v.dense, v.codes, v.code_count), v.key, keys)
+        dense = sa.select(v.key, v.dense, v.codes, v.code_count).where(v.dense.is_not(None))
+        rows = self._rows_in(dense, v.key, keys)
         return {row.key: Vectors(_dense(row.dense), _codes(row.codes, row.code_count)) for row in rows}
 
     def views(self, chunk_ids: Collection[str]) -> Mapping[str, ChunkView]:
@@ -159,10 +191,11 @@ class Catalog:
         query = sa.select(c.id, _documents.c.source, c.start, c.end).select_from(_chunks.join(_documents))
         return {row.id: Place(row.source, row.start, row.end) for row in self._rows_in(query, c.id, chunk_ids)}
 
-    def codes(self, chunk_ids: Collection[str]) -> Mapping[str, TokenCodes | None]:
-        v = _vectors.c
-        rows = self._rows_in(sa.select(v.chunk_id, v.codes, v.code_count), v.chunk_id, chunk_ids)
-        return {row.chunk_id: _codes(row.codes, row.code_count) for row in rows}
+    def codes(self, chunk_ids: Collection[str], maker: str) -> Mapping[str, TokenCodes | None]:
+        c, v = _chunks.c, _vectors.c
+        made = sa.and_(v.chunk_id == c.id, v.maker == maker)
+        query = sa.select(c.id, v.codes, v.code_count).select_from(_chunks.outerjoin(_vectors, made))
+        return {row.id: _codes(row.codes, row.code_count) for row in self._rows_in(query, c.id, chunk_ids)}
 
     def text(self, document_id: str) -> str:
         rows = self._rows(sa.select(_texts.c.text).where(_texts.c.document_id == document_id))
@@ -201,13 +234,16 @@ class Catalog:
         """Ids of the documents whose original is kept."""
         return set(self._scalars(sa.select(_documents.c.id).where(_documents.c.sealed)))
 
-    def chunk_ids(self) -> set[str]:
-        return set(self._scalars(sa.select(_chunks.c.id)))
+    def chunk_ids(self, maker: str | None = None) -> set[str]:
+        if maker is None:
+            return set(self._scalars(sa.select(_chunks.c.id)))
+        v = _vectors.c
+        return set(self._scalars(sa.select(v.chunk_id).where(v.maker == maker, v.dense.is_not(None))))
 
-    def indexable(self, chunk_ids: Sequence[str]) -> Iterator[Indexable]:
-        query = _VIEW.add_columns(_vectors.c.dense, _documents.c.metadata, _documents.c.media_type).join(
-            _vectors, _vectors.c.chunk_id == _chunks.c.id
-        )
+    def indexable(self, chunk_ids: Sequence[str], maker: str) -> Iterator[Indexable]:
+        v = _vectors.c
+        made = sa.and_(v.chunk_id == _chunks.c.id, v.maker == maker, v.dense.is_not(None))
+        query = _VIEW.add_columns(v.dense, _documents.c.metadata, _documents.c.media_type).join(_vectors, made)
         for batch in _batches(chunk_ids):
             for row in self._rows(query.where(_chunks.c.id.in_(batch))):
                 fields = {"language": row.language, "media_type": row.media_type, **row.metadata}
@@ -282,6 +318,23 @@ def _batches(ids: Collection[_T]) -> Iterator[list[_T]]:
         yield items[start : start + _BATCH]
 
 
+def _name_makers(c: sa.Connection) -> None:
+    """Vectors of a house made before they named their maker are those of its embedder."""
+    columns = {row[1] for row in c.exec_driver_sql("PRAGMA table_info(vectors)")}
+    if not columns or "maker" in columns:
+        return
+    c.exec_driver_sql("ALTER TABLE vectors RENAME TO vectors_unnamed")
+    c.exec_driver_sql("DROP INDEX IF EXISTS ix_vectors_key")
+    _vectors.create(c)
+    maker = c.execute(sa.select(_meta.c.value).where(_meta.c.key == "embedder")).scalar() or ""
+    c.exec_driver_sql(
+        "INSERT INTO vectors (chunk_id, maker, key, dense, codes, code_count) "
+        "SELECT chunk_id, ?, key, dense, codes, code_count FROM vectors_unnamed",
+        (maker,),
+    )
+    c.exec_driver_sql("DROP TABLE vectors_unnamed")
+
+
 _UNLINK = sa.update(_documents).values(near_duplicate_of=None, near_duplicate_similarity=None)
 
 
@@ -304,7 +357,7 @@ def _insert(c: sa.Connection, entries: Sequence[Entry]) -> None:
     c.execute(sa.insert(_texts), [{"document_id": e.document.id, "text": e.document.text} for e in entries])
     chunks = [_chunk_row(chunk) for e in entries for chunk in e.chunks]
     vectors = [
-        _vector_row(chunk.id, key, vectors)
+        _vector_row(chunk.id, e.maker, key, vectors)
         for e in entries
         for chunk, key, vectors in zip(e.chunks, e.keys, e.vectors, strict=True)
     ]
@@ -346,11 +399,13 @@ def _chunk_row(chunk: Chunk) -> dict[str, object]:
     }
 
 
-def _vector_row(chunk_id: str, key: bytes, vectors: Vectors) -> dict[str, object]:
+def _vector_row(chunk_id: str, maker: str, key: bytes, vectors: Vectors) -> dict[str, object]:
+    dense = vectors.dense
     return {
         "chunk_id": chunk_id,
+        "maker": maker,
         "key": key,
-        "dense": np.ascontiguousarray(vectors.dense, dtype="<f4").tobytes(),
+        "dense": None if dense is None else np.ascontiguousarray(dense, dtype="<f4").tobytes(),
         "codes": vectors.codes.data if vectors.codes else None,
         "code_count": vectors.codes.count if vectors.codes else None,
     }

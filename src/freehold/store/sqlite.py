@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,22 @@ import sqlalchemy as sa
 from freehold.core.errors import StorageFault
 
 
-def connect(path: Path, metadata: sa.MetaData) -> sa.Engine:
-    """An engine on the file, with its tables made. Raises StorageFault for a file that is no database of ours."""
+def connect(
+    path: Path, metadata: sa.MetaData, *, upgrade: Callable[[sa.Connection], None] | None = None
+) -> sa.Engine:
+    """An engine on the file, with its tables made; ``upgrade`` runs before that, in one transaction.
+
+    Raises StorageFault for a file that is no database of ours.
+    """
     # The path is no URL: a "?" in it would begin a query. Values stay out of the driver's messages.
     url = sa.URL.create("sqlite", database=str(path))
     engine = sa.create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
     sa.event.listen(engine, "connect", _prepare)
     sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
     with guarded(path):
+        if upgrade is not None:
+            with engine.begin() as c:
+                upgrade(c)
         metadata.create_all(engine)
     return engine
 

@@ -1,0 +1,90 @@
+"""Word lists of this room, read from ``words.toml`` and ``given_names.txt``, and the form in which words compare."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+
+class _Folds(dict[int, str]):
+    """Code point -> the character without case and accents, always one for one so that offsets hold."""
+
+    def __missing__(self, point: int) -> str:
+        character = chr(point)
+        plain = "".join(c for c in unicodedata.normalize("NFKD", character.casefold()) if not unicodedata.combining(c))
+        self[point] = plain if len(plain) == 1 else character
+        return self[point]
+
+
+_FOLDS = _Folds()
+
+
+def flat(text: str) -> str:
+    """``text`` without case and accents, of the same length: offsets into one are offsets into the other."""
+    return text.translate(_FOLDS)
+
+
+def folded(word: str) -> str:
+    """The form in which words are compared: as ``flat``, of the composed form."""
+    return flat(unicodedata.normalize("NFC", word))
+
+
+@cache
+def words(section: str, name: str) -> frozenset[str]:
+    """The single words of a list, folded."""
+    return frozenset(folded(word) for word in _lists()[section][name].split())
+
+
+@cache
+def rows(section: str, name: str) -> tuple[tuple[str, ...], ...]:
+    """The words of each line of a list, as they are written."""
+    return tuple(tuple(line.split()) for line in _lists()[section][name].splitlines())
+
+
+@cache
+def phrases(section: str, name: str) -> str:
+    """A regular expression for any phrase of a list, the longest first, to be matched in folded text."""
+    found = (phrase.strip() for phrase in re.split(r"[|\n]", _lists()[section][name]))
+    return alternatives(phrase for phrase in found if phrase)
+
+
+def alternatives(entries: Iterable[str]) -> str:
+    """An expression for any of the entries, folded. A space in one stands for any blanks."""
+    ordered = sorted({folded(entry) for entry in entries}, key=lambda entry: (-len(entry), entry))
+    return "(?:" + "|".join(entry.replace(" ", r"\s+") for entry in ordered) + ")"
+
+
+@cache
+def given_names() -> frozenset[str]:
+    """Given names that are seldom anything else, folded."""
+    lines = _text("given_names.txt").splitlines()
+    return frozenset(folded(name) for line in lines if not line.startswith("#") for name in line.split())
+
+
+@cache
+def _lists() -> dict[str, dict[str, str]]:
+    return tomllib.loads(_text("words.toml"))
+
+
+def _text(name: str) -> str:
+    return resources.files("freehold.privacy").joinpath(name).read_text(encoding="utf-8")
+
+
+def ordinary_words(texts: Iterable[str], *, at_least: int = 3) -> frozenset[str]:
+    """Words that ``at_least`` of the texts write in lower case, folded: what a collection writes so is no name to it.
+
+    Texts without any capital do not count, since names are in lower case there too.
+    """
+    counts: Counter[str] = Counter()
+    for text in texts:
+        if text != text.lower():
+            counts.update({folded(word) for word in _WORD.findall(text) if word.islower()})
+    return frozenset(word for word, count in counts.items() if count >= at_least)
+
+
+_WORD = re.compile(r"[^\W\d_]{3,}")

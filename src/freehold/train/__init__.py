@@ -1,0 +1,1 @@
+"""Learning from labelled examples: adapters, fusion weights, embedders and rerankers. Knows nothing of a house."""

@@ -1,0 +1,202 @@
+"""A trained model on trial: measured on the dev part as it would be served, beside what serves, and kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from freehold.core.experiment import Study
+from freehold.core.ids import new_id
+from freehold.core.training import ModelVersion, Role
+from freehold.house import TUNING, House
+from freehold.journeys.evaluate import RUN_DEPTH, candidates, checked_queries, retrieve
+from freehold.journeys.ingest import Progress
+from freehold.journeys.locate import locate
+from freehold.journeys.search import Engines, Plan, reranks
+from freehold.measure.assess import Assessment
+from freehold.measure.labels import Labels
+from freehold.measure.ranking import Measure
+from freehold.measuring import record
+from freehold.store.files import write_durably
+from freehold.store.lock import writer_lock
+from freehold.store.registry import digest_of, digests
+from freehold.train import fusion
+from freehold.train.fusion import Blend, Depths, LabelledQuery
+from freehold.tuning.sets import TrainingSet
+
+MEASURES = tuple(map(Measure.parse, ("nDCG@10", "R@10", "R@50", "FPR@5")))
+CANDIDATE, LIVE = "candidate", "live"
+WORK = "work"
+"""Folder under ``tuning/`` for what is being made."""
+RESAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A version as it was kept, with the figures it was kept with."""
+
+    version: ModelVersion
+    kept: record.Kept
+    training: TrainingSet
+    notes: tuple[str, ...] = ()
+    """What the reader should know before promoting it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What is known of a version before it is measured."""
+
+    role: Role
+    kind: str
+    base: str
+    bound: bool
+    seed: int
+    settings: Mapping[str, object]
+    call: Mapping[str, object]
+    started: float
+    checks: Mapping[str, float] = field(default_factory=dict)
+    study: Study | None = None
+    refit: bool = True
+    """Whether the weights of fusion and reranking are fitted anew for it."""
+    serving: Mapping[str, object] = field(default_factory=dict)
+    """Settings that go into force with it besides."""
+    notes: tuple[str, ...] = ()
+
+
+def workplace(house: House, name: str) -> Path:
+    """A folder for what is being made; of the same name, so that what was interrupted goes on."""
+    folder = house.root / TUNING / WORK / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def admit(house: House, training: TrainingSet, made: Path, making: Making, *, progress: Progress) -> Tuned:
+    """Measure what lies in ``made`` and keep it as a candidate. ``made`` is moved.
+
+    Raises HouseBusy while another process writes, where vectors have to be made beside those that serve.
+    """
+    write_durably(made / "manifest.json", (training.folder / "manifest.json").read_bytes())
+    files = digests(made)
+    version = ModelVersion(
+        id=new_id(),
+        role=making.role,
+        kind=making.kind,
+        base=making.base,
+        base_digest=house.crew.encoder.info.digest,
+        bound=making.bound,
+        manifest=training.manifest.root,
+        seed=making.seed,
+        settings=making.settings,
+        serving={},
+        metrics=(),
+        baseline=(),
+        comparisons=(),
+        checks=making.checks,
+        files=files,
+        digest=digest_of(files),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        seconds=0.0,
+        versions=record.versions(),
+    )
+    crew = house.crew_with(version, made)
+    with ExitStack() as stack:
+        if making.role in {"embedder", "reranker"}:
+            with writer_lock(house.root):
+                house.prepare(crew, progress)
+        engines = stack.enter_context(house.engines_of(crew))
+        serving = dict(making.serving)
+        labels = training.dev_labels()
+        if making.refit:
+            serving |= refitted(house, engines, labels, seed=making.seed, progress=progress)
+        version = replace(version, serving=serving)
+        plan = house.plan(settings=house.crew_with(version, made).settings, crew=crew)
+        kept = _measured(house, labels, (plan, engines), making, progress=progress)
+    whole, live = (next(r for r in kept.experiment.runs if r.name == name) for name in (CANDIDATE, LIVE))
+    version = replace(
+        version,
+        metrics=whole.measures,
+        baseline=live.measures,
+        comparisons=kept.experiment.comparisons,
+        experiment=kept.experiment.id,
+        seconds=round(time.perf_counter() - making.started, 3),
+    )
+    house.registry.put(version, made)
+    return Tuned(version, kept, training, making.notes)
+
+
+def _measured(
+    house: House, labels: Labels, side: tuple[Plan, Engines], making: Making, *, progress: Progress
+) -> record.Kept:
+    """Candidate and live on the dev part, paired; kept as an experiment."""
+    sides: dict[str, tuple[Plan, Engines]] = {CANDIDATE: side, LIVE: (house.plan(), house.engines())}
+    located = locate(labels, house.shelf, allow_missing=True)
+    queries = checked_queries(labels, side[1], sorted(labels.qrels))
+    runs: dict[str, dict[str, dict[str, float]]] = {}
+    chunks: dict[str, dict[str, str]] = {}
+    for name, (plan, engines) in sides.items():
+        found = retrieve(
+            queries,
+            {name: plan},
+            engines=engines,
+            located=located,
+            qrels=labels.qrels,
+            depth=RUN_DEPTH,
+            progress=progress,
+        )
+        runs[name] = found.runs[name]
+        chunks = {query: {**chunks.get(query, {}), **units} for query, units in found.chunks.items()}
+    assessment = Assessment(runs, labels.qrels, MEASURES, {}, RESAMPLES, making.seed)
+    return record.keep(
+        "train",
+        house,
+        record.Evaluation(labels, located, assessment, chunks),
+        plans={name: plan for name, (plan, _) in sides.items()},
+        timings={},
+        served=LIVE,
+        call=making.call,
+        comparisons=assessment.compare(CANDIDATE, LIVE),
+        study=making.study,
+        started=making.started,
+    )
+
+
+def refitted(house: House, engines: Engines, labels: Labels, *, seed: int, progress: Progress) -> Mapping[str, object]:
+    """Settings of fusion and reranking fitted to these engines on labelled queries; none where no gain was sure."""
+    plan = house.plan()
+    if plan.mode != "hybrid" or len(labels.qrels) < fusion.FEWEST_QUERIES:
+        return {}
+    plan = replace(plan, rerank_depth=house.settings.retrieval.rerank_depth if engines.reranker else 0)
+    found = labelled_queries(labels, plan, engines, house=house, progress=progress)
+    fitted = fusion.fit(found, blend_of(plan), depths=depths_of(plan), seed=seed)
+    own = blend_of(plan).settings()
+    return {key: value for key, value in fitted.blend.settings().items() if own.get(key) != value}
+
+
+def labelled_queries(
+    labels: Labels, plan: Plan, engines: Engines, *, house: House, progress: Progress
+) -> list[LabelledQuery]:
+    """What each leg finds for labelled queries, and what the reranker makes of it."""
+    located = locate(labels, house.shelf, allow_missing=True)
+    queries = checked_queries(labels, engines, sorted(labels.qrels))
+    found = []
+    for done, (query, legs) in enumerate(candidates(queries, [plan], engines), 1):
+        ids = {scored.chunk_id for scored in (s for listed in legs.legs.values() for s in listed)}
+        units = {c: located.units(place, labels.qrels[query.id]) for c, place in house.shelf.places(ids).items()}
+        scores = legs.scores(sorted(units)) if reranks(plan, engines) else None
+        found.append(LabelledQuery(query.id, legs.legs, units, labels.qrels[query.id], scores))
+        progress("fusion", done, len(queries))
+    return found
+
+
+def blend_of(plan: Plan) -> Blend:
+    """The plan's weights."""
+    return Blend(plan.fusion, plan.dense_weight, plan.rrf_k, plan.rerank_weight)
+
+
+def depths_of(plan: Plan) -> Depths:
+    """How deep the plan looks."""
+    return Depths(candidates=plan.candidates, rerank=plan.rerank_depth)
