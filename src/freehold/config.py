@@ -176,6 +176,16 @@ class GateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """[tracking]: where trained versions are logged besides the house's own registry."""
+
+    kind: Literal["none", "mlflow"] = _setting("none", "which tracker")
+    endpoint: str = _setting("", "URL of an MLflow server, or a folder")
+    region: str = _setting("", "where the server is run, for servers off this machine")
+    artefacts: bool = _setting(False, "send the files of a version too, not only what is said of it")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything in force. ``origins`` tells for each dotted key where its value came from."""
 
@@ -189,6 +199,7 @@ class Settings:
     generator: GeneratorSettings = GeneratorSettings()
     judge: JudgeSettings = JudgeSettings()
     gate: GateSettings = GateSettings()
+    tracking: TrackingSettings = TrackingSettings()
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -357,6 +368,13 @@ def _check(settings: Settings) -> None:
                 raise SettingsError(
                     f"{name}.kind = openai needs {name}.model", hint="the model id that the endpoint serves"
                 )
+
+    tracking = settings.tracking
+    if tracking.kind != "none" and not tracking.endpoint:
+        hint = 'a URL or a folder, for example endpoint = "http://127.0.0.1:5000"'
+        raise SettingsError(f"tracking.kind = {tracking.kind} needs tracking.endpoint", hint=hint)
+    if tracking.kind != "none" and "://" in tracking.endpoint:
+        _check_endpoint("tracking", tracking.endpoint, tracking.region, settings.house.regions)
 
 
 def _check_endpoint(name: str, endpoint: str, region: str, allowed: tuple[str, ...]) -> None:

@@ -376,7 +376,7 @@ class House:
                 self.shelf.sweep()
             finally:
                 self._generations(self._maker()).sweep()
-            if found:
+            if found and "embedder" not in self.crew.versions:
                 self._pin(self.crew.encoder)
             self._forget_trials(found, vanished, workshop.recipe)
             report = ingest(found, shelf=self.shelf, read=read, workshop=workshop, progress=progress, vanished=vanished)

@@ -53,8 +53,10 @@ def tiny_pairs(tmp_path: Path) -> Maker:
     return make
 
 
-def opened(folder: Path, *, precision: Precision = "float32", threads: int = 1, batch_size: int = 4) -> CrossEncoder:
-    return CrossEncoder(folder, name="tiny", precision=precision, threads=threads, batch_size=batch_size)
+def opened(
+    folder: Path, *, precision: Precision = "float32", threads: int = 1, batch_tokens: int = 256
+) -> CrossEncoder:
+    return CrossEncoder(folder, name="tiny", precision=precision, threads=threads, batch_tokens=batch_tokens)
 
 
 # -- torch -------------------------------------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ def test_float32_is_what_torch_computes(tmp_path: Path, family: str) -> None:
     torch = pytest.importorskip("torch")
     folder = saved_by_transformers(tmp_path / "model", family, names=["input_ids", "token_type_ids"])
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
-    ours = opened(folder, threads=2, batch_size=3)
+    ours = opened(folder, threads=2, batch_tokens=100)
     pairs = ours.pairs(QUESTION, TEXTS)
     theirs = []
     for pair in pairs:
@@ -171,15 +173,15 @@ def test_a_score_does_not_depend_on_batches_threads_or_company(
     tiny_pairs: Maker, family: str, precision: Precision
 ) -> None:
     folder = tiny_pairs(family)
-    alone = opened(folder, precision=precision, batch_size=1)
+    alone = opened(folder, precision=precision, batch_tokens=1)
     expected = [float(alone.scores(QUESTION, [text])[0]) for text in TEXTS]
     assert np.ptp(expected) > 0.1
-    for threads, batch_size in ((1, 7), (2, 3), (3, 32)):
-        scores = opened(folder, precision=precision, threads=threads, batch_size=batch_size).scores(QUESTION, TEXTS)
+    for threads, size in ((1, 120), (2, 60), (3, 1000)):
+        scores = opened(folder, precision=precision, threads=threads, batch_tokens=size).scores(QUESTION, TEXTS)
         assert scores.dtype == np.float32
         np.testing.assert_allclose(scores, expected, atol=2e-4)
         assert scores[0] == scores[5]
-        back = opened(folder, precision=precision, threads=threads, batch_size=batch_size)
+        back = opened(folder, precision=precision, threads=threads, batch_tokens=size)
         np.testing.assert_allclose(back.scores(QUESTION, TEXTS[::-1])[::-1], expected, atol=2e-4)
 
 

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from labelled import harbour, short_harbour
+from labelled import short_harbour
 
 from freehold.core.errors import FreeholdError
+from freehold.core.training import ExampleTexts
 from freehold.models.facts import ModelFacts
 from freehold.train.embedder import train_embedder
 from freehold.train.reranker import train_cross_encoder, train_late_interaction
@@ -20,14 +21,16 @@ from freehold.train.settings import CrossEncoderTraining, EmbedderTraining, Late
 FACTS = ModelFacts("mean", "ask: ", "say: ", 40)
 
 
+def copied(example: ExampleTexts, number: int) -> ExampleTexts:
+    """One of many that share no text."""
+    told = [tuple(f"{number} {text}" for text in texts) for texts in (example.positives, example.negatives)]
+    return ExampleTexts(f"{example.id}{number}", f"{example.query}{number}", *told)
+
+
 def train(kind: str, base: Path, root: Path, **settings: Any) -> dict[str, Any]:
     """The outcome of a training, a score of the step alone as its dev measure; the checkpoints lie in ``root``."""
-    many = settings.pop("copies", 1)
-    examples = short_harbour()
-    if many > 1:
-        examples = [
-            type(e)(f"{e.id}{i}", f"{e.query}{i}", e.positives, e.negatives) for i in range(many) for e in harbour()
-        ]
+    copies = range(settings.pop("copies", 0))
+    examples = [copied(e, i) for i in copies for e in short_harbour()] or short_harbour()
     scores = iter(settings.pop("scores", ()))
     common: dict[str, Any] = {
         "out": root / "out", "checkpoints": root / "checkpoints", "progress": lambda *_: None,

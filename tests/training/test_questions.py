@@ -12,8 +12,8 @@ from freehold.core.types import Chunk, Passage
 from freehold.house import House
 from freehold.journeys.examples import Chunks, Pair
 from freehold.journeys.negatives import Mining
-from freehold.journeys.questions import FAILURES_IN_A_ROW, ModelWriter, RuleWriter, word_frequency
-from freehold.journeys.synthetic import synthesize
+from freehold.journeys.questions import ModelWriter, RuleWriter, word_frequency
+from freehold.journeys.synthetic import FAILURES_IN_A_ROW, synthesize
 from freehold.text.terms import TermAnalyzer
 
 RULES = RuleWriter(TermAnalyzer(("en", "de", "fr")), {}, 10)

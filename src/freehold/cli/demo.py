@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from freehold.cli.measured import experiment_json, print_experiment
+from freehold.cli.measured import differences, experiment_json, print_experiment
 from freehold.cli.output import answer_json, ingest_json, out, print_answer, print_ingest, print_json
+from freehold.cli.versions import tuned_json
 
 if TYPE_CHECKING:
     from freehold.demo.walk import DemoReport
@@ -20,6 +21,7 @@ def print_demo(report: DemoReport, *, as_json: bool) -> None:
             {
                 "ingest": ingest_json(report.ingest),
                 "quality": experiment_json(report.experiment),
+                "tuning": {**tuned_json(report.tuned), "gain": experiment_json(report.gain)},
                 "answers": [{"question": question, **answer_json(answer)} for question, answer in report.answers],
             }
         )
@@ -30,7 +32,14 @@ def print_demo(report: DemoReport, *, as_json: bool) -> None:
     out.rule("[bold]2. Measure: test questions in three languages[/]", align="left")
     print_experiment(report.experiment, as_json=False)
     out.print()
-    out.rule("[bold]3. Ask[/]", align="left")
+    out.rule("[bold]3. Tune: a query adapter, learned from other questions[/]", align="left")
+    version, examples = report.tuned.version, report.tuned.training.manifest.examples
+    out.print(f"{examples['train']} examples to learn from, {examples['dev']} to choose on; {version.seconds:.0f} s")
+    out.print(differences(report.gain.comparisons))
+    for note in report.tuned.notes:
+        out.print(f"note: {note}", soft_wrap=True)
+    out.print()
+    out.rule("[bold]4. Ask[/]", align="left")
     for question, answer in report.answers:
         out.print(Text(f"\n> {question}", style="green"))
         print_answer(answer, timings=False)

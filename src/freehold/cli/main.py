@@ -18,6 +18,9 @@ from freehold.cli.common import Json, open_house
 from freehold.cli.demo import print_demo
 from freehold.core.errors import FreeholdError, HouseFault, UsageError
 
+DETECTOR = "rampart"
+"""Finds people in what is to be learned from."""
+
 app = typer.Typer(
     name="freehold",
     help="Search and answer from your own documents, on your own machine.",
@@ -60,7 +63,9 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder to make; it may exist and be empty.")],
     name: Annotated[str, typer.Option(help="Name shown in reports; default: the folder's.")] = "",
     languages: Annotated[str, typer.Option(help="Languages of the documents, comma-separated ISO 639-1 codes.")] = "en",
-    pull: Annotated[bool, typer.Option(help="Pull the house's embedding model when it is missing.")] = True,
+    pull: Annotated[
+        bool, typer.Option(help="Pull the embedding model, and what finds people in training text, where missing.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Make a house: a folder with its settings and stores."""
@@ -73,7 +78,8 @@ def init(
     with House.create(folder, values) as house:
         model = house.settings.embedder_model
     if pull:
-        models.pull_model(model, to=None)
+        for name in (model, DETECTOR):
+            models.pull_model(name, to=None)
     if as_json:
         output.print_json({"house": str(folder.resolve()), "model": model})
     else:

@@ -57,7 +57,7 @@ def print_experiment(experiment: Experiment, *, as_json: bool) -> None:
     leading = [row for row in overall if row.run == overall[0].run]
     if leading:
         out.print("\npaired differences, 95 % intervals; * is p < .05 after Holm over measures, slices")
-        out.print(_differences(leading))
+        out.print(differences(leading))
     if experiment.ambiguity:
         told = experiment.ambiguity.signals[0]
         told_by = f"{told.auc:.2f}" + _interval(told.ci95) if told.auc is not None else f"n/a ({told.reason})"
@@ -118,7 +118,8 @@ def _print_loads(runs: Iterable[RunResult]) -> None:
             )
 
 
-def _differences(rows: Sequence[Comparison]) -> Table:
+def differences(rows: Sequence[Comparison]) -> Table:
+    """Paired differences: measures down, pairs of runs across."""
     table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     pairs = list(dict.fromkeys((row.run, row.base) for row in rows))

@@ -295,10 +295,21 @@ def _training(house: House, data: str, seed: int, progress: Any) -> TrainingSet:
 
 def _finish(house: House, tuned: Tuned, *, mlflow: str, report: Path | None, as_json: bool) -> None:
     write_kept(tuned.kept, house, runs=None, report=report)
+    versions.print_tuned(tuned, as_json=as_json)
+    part = house.settings.tracking
     if mlflow:
+        given = {"tracking.kind": "mlflow", "tracking.endpoint": mlflow}
+        part = house.settings.with_values(given, origin="--mlflow").tracking
+    if part.kind == "mlflow":  # last: the version is kept, whatever becomes of this
         from freehold.tuning.tracking import track
 
-        track(house, tuned, mlflow)
-    versions.print_tuned(tuned, as_json=as_json)
+        track(
+            tuned.version,
+            tuned.training.manifest,
+            experiment=house.settings.house.name or house.root.name,
+            folder=house.registry.folder(tuned.version.id),
+            uri=part.endpoint,
+            artefacts=part.artefacts,
+        )
     if report and not as_json:
         output.out.print(f"report: {escape(str(report))}", soft_wrap=True)

@@ -106,32 +106,36 @@ def _pairs(values: Mapping[str, Any]) -> str:
     )
 
 
+def tuned_json(tuned: Tuned) -> dict[str, object]:
+    """What a training gave, for programs."""
+    version = tuned.version
+    return {
+        "model": version.id,
+        "role": version.role,
+        "kind": version.kind,
+        "digest": version.digest,
+        "metrics": {
+            "part": "dev",
+            "candidate": to_json(version.metrics),
+            "live": to_json(version.baseline),
+            "comparisons": to_json(version.comparisons),
+        },
+        "checks": to_json(version.checks),
+        "serving": to_json(version.serving),
+        "settings": to_json(version.settings),
+        "manifest": version.manifest,
+        "training": tuned.training.name,
+        "experiment": version.experiment,
+        "notes": list(tuned.notes),
+        "seconds": version.seconds,
+    }
+
+
 def print_tuned(tuned: Tuned, *, as_json: bool) -> None:
     """What a training gave."""
     version = tuned.version
     if as_json:
-        output.print_json(
-            {
-                "model": version.id,
-                "role": version.role,
-                "kind": version.kind,
-                "digest": version.digest,
-                "metrics": {
-                    "part": "dev",
-                    "candidate": to_json(version.metrics),
-                    "live": to_json(version.baseline),
-                    "comparisons": to_json(version.comparisons),
-                },
-                "checks": to_json(version.checks),
-                "serving": to_json(version.serving),
-                "settings": to_json(version.settings),
-                "manifest": version.manifest,
-                "training": tuned.training.name,
-                "experiment": version.experiment,
-                "notes": list(tuned.notes),
-                "seconds": version.seconds,
-            }
-        )
+        output.print_json(tuned_json(tuned))
         return
     out = output.out
     examples = tuned.training.manifest.examples

@@ -190,6 +190,10 @@ class Registry(Protocol):
         """Where its files lie, each checked against its digest. Raises ModelMismatch where one is not as recorded."""
         ...
 
+    def taint(self, version_id: str, reason: str) -> None:
+        """Mark a version that may never be live again; durable on return."""
+        ...
+
     def remove(self, version_id: str) -> None:
         """Overwrite and remove a version. Raises UsageError while it is live."""
         ...

@@ -1,4 +1,4 @@
-"""The demo: ingest the Meridian papers, measure the search on its test questions, ask a few more."""
+"""The demo: ingest the Meridian papers, measure the search, tune it, see what that is worth, ask a few questions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from freehold.house import House
 from freehold.journeys.ingest import IngestReport, Progress
 from freehold.measure.report.page import render
 from freehold.measuring.evaluate import Request, evaluate
+from freehold.measuring.gate import LIVE, MODEL, compare
 from freehold.measuring.words import detail
 from freehold.models.pull import pull
+from freehold.tuning import adapter, data
+from freehold.tuning.candidate import Tuned
+from freehold.tuning.pseudonyms import MODEL as DETECTOR
 
 MERIDIAN = Path(__file__).parent / "meridian"
 LANGUAGES = ("en", "de", "fr")
@@ -46,6 +50,10 @@ class DemoReport:
     experiment: Experiment
     page: str
     """The measurement as an HTML page."""
+    tuned: Tuned
+    """A query adapter, trained on the train questions and chosen on the dev ones."""
+    gain: Experiment
+    """It beside what serves, on the test questions, which it never saw."""
     answers: tuple[tuple[str, Answer], ...]
 
 
@@ -54,12 +62,30 @@ def walk(keep: Path | None, *, progress: Progress, download: Callable[[str, int]
     with _folder(keep) as folder:
         values = {"house.name": "Meridian", "house.languages": LANGUAGES}
         with House.create(folder, values) as house:
-            pull(house.settings.embedder_model, progress=download)
+            for model in (house.settings.embedder_model, DETECTOR):
+                pull(model, progress=download)
             report = house.ingest([MERIDIAN / "documents"], progress=progress)
             kept = evaluate(house, MEASURED, progress=progress)
             page = render(kept.experiment, detail(kept.evaluation, house))
+            tuned, gain = _tuned(house, progress)
             answers = tuple((text, house.ask(text)) for text in ASKED)
-        return DemoReport(folder, keep is not None, report, kept.experiment, page, answers)
+        return DemoReport(folder, keep is not None, report, kept.experiment, page, tuned, gain, answers)
+
+
+def _tuned(house: House, progress: Progress) -> tuple[Tuned, Experiment]:
+    training = data.prepare(house, data.Request(dataset=MERIDIAN), progress=progress)
+    tuned = adapter.tune_adapter(house, training, adapter.Request(), progress=progress)
+    told = compare(
+        house,
+        f"{MODEL}{tuned.version.id}",
+        LIVE,
+        dataset=MERIDIAN,
+        split=MEASURED.split,
+        measures=MEASURED.measures,
+        call={},
+        progress=progress,
+    )
+    return tuned, told.experiment
 
 
 @contextlib.contextmanager

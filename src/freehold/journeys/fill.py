@@ -10,9 +10,7 @@ from freehold.core.shelf import Shelf
 from freehold.journeys.ingest import WINDOW_CHUNKS, Progress, in_context, key_of, make_vectors
 
 
-def fill(
-    shelf: Shelf, encoder: Embedder, codec: TokenCodec | None, *, dense: bool = True, progress: Progress
-) -> int:
+def fill(shelf: Shelf, encoder: Embedder, codec: TokenCodec | None, *, dense: bool = True, progress: Progress) -> int:
     """Make what ``encoder`` has not made yet; returns for how many chunks. Killed, it goes on where it was.
 
     ``dense``: whether its dense vectors are of use; a late-interaction reranker's are not. Raises ContextOverflow for a

@@ -124,7 +124,7 @@ def _liked(words: str, one: _Asked, sources: Mapping[str, str], chunks: Chunks, 
     refused = {target for target, votes in one.votes.items() if votes.verdict < 0}
     clicked = {target: len(votes.clicks) for target, votes in one.votes.items() if votes.clicks and not votes.thumbs}
     chosen = liked or set(clicked)
-    salience = 1.0 if liked else 1 - (1 - CLICK) ** max(clicked.values(), default=0)
+    salience = 1.0 if liked else round(1 - (1 - CLICK) ** max(clicked.values(), default=0), 3)
     wrong = set(_chunks_of(refused, sources, chunks))
     relevant = [chunk for chunk in _chunks_of(chosen, sources, chunks) if chunk not in wrong]
     if not relevant:

@@ -81,10 +81,15 @@ class Sameness:
             by_words[pair.words].append(place)
         return [places for places in by_words.values() if places[1:] and not self._is_form([pairs[p] for p in places])]
 
-    def near(self, pairs: Sequence[Pair]) -> Iterator[tuple[int, int]]:
-        """Places of every two pairs that ask nearly the same, or the same, of nearly the same passage."""
+    def near(self, pairs: Sequence[Pair], *, across: int = 0) -> Iterator[tuple[int, int]]:
+        """Places of every two pairs, the lower first, that ask nearly the same of nearly the same passage.
+
+        ``across``: only those of which one stands before that place and the other does not.
+        """
         sets = {place: frozenset(self._terms.query(pair.query).indices) for place, pair in enumerate(pairs)}
-        yield from (two for two in near_sets(sets) if self.same_passage(pairs[two[0]], pairs[two[1]]))
+        for low, high in map(sorted, near_sets(sets)):
+            if (not across or low < across <= high) and self.same_passage(pairs[low], pairs[high]):
+                yield low, high
 
     def same_passage(self, one: Pair, other: Pair) -> bool:
         """Whether a passage of one is a passage of the other, or nearly says the same."""
@@ -113,10 +118,7 @@ def leaked(pairs: Sequence[Pair], held_out: Sequence[Pair], sameness: Sameness) 
         for place in places
         if place < first_held_out
     }
-    for two in sameness.near(both):
-        if min(two) < first_held_out <= max(two):
-            found.add(min(two))
-    return found
+    return found.union(low for low, _ in sameness.near(both, across=first_held_out)) if pairs else found
 
 
 # -- parts that share nothing ----------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ to the positive is therefore left out (positive-aware mining: de Souza Moreira e
 what says nearly word for word the same.
 
 How near is too near is told in the distance between the positive and a middling one of the passages found: cosines of
-one model lie between .1 and .6, those of another between .75 and .9. On labels hidden on purpose this takes fewer of
-them for negatives than the paper's fixed bound, at negatives as hard (docs/training-data.md has the figures).
+one model lie between .1 and .6, those of another between .75 and .9. On labels hidden on purpose this gave harder
+negatives than fixed bounds with as few of those labels among them (docs/training-data.md has the figures).
 """
 
 from __future__ import annotations

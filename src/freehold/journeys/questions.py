@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
-from freehold.core.errors import EndpointFault
 from freehold.core.ids import keyed_order
 from freehold.core.ports import Generator
 from freehold.core.shelf import ChunkView, Shelf
@@ -21,9 +20,6 @@ from freehold.journeys.examples import same_words
 from freehold.journeys.language import likely_language
 from freehold.text.sentences import sentence_spans
 from freehold.text.terms import TermAnalyzer
-
-FAILURES_IN_A_ROW = 5
-"""Of a model: after so many nothing more is asked of it."""
 
 LONGEST_CHARS = 300
 
@@ -245,31 +241,19 @@ class ModelWriter:
     def __init__(self, generator: Generator, *, timeout_s: float) -> None:
         self._generator = generator
         self._timeout_s = timeout_s
-        self._failed_in_a_row = 0
 
     @property
     def name(self) -> str:
         return self._generator.name
 
     def write(self, view: ChunkView, turn: int) -> str | None:  # noqa: ARG002
-        """Raises EndpointFault as the generator does, at its fifth failure in a row with a hint that it is the end."""
+        """Raises EndpointFault as the generator does."""
         language = view.language if view.language in _ASK else likely_language(view.chunk.text)
         chunk = view.chunk
         passage = Passage(
             chunk.document_id, view.source, view.title, chunk.start, chunk.end, chunk.text, chunk.heading_path
         )
-        try:
-            text = "".join(self._generator.generate(_ASK[language], [passage], timeout_s=self._timeout_s))
-        except EndpointFault:
-            self._failed_in_a_row += 1
-            raise
-        self._failed_in_a_row = 0
-        return _asked(text)
-
-    @property
-    def gave_up(self) -> bool:
-        """Whether it failed so often in a row that asking on makes no sense."""
-        return self._failed_in_a_row >= FAILURES_IN_A_ROW
+        return _asked("".join(self._generator.generate(_ASK[language], [passage], timeout_s=self._timeout_s)))
 
 
 def _asked(text: str) -> str | None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _REMEMBERED = 9
 _BLOCK_CODES = 16
 """What the codec decodes at a time."""
-_BLOCK_PAIRS = 8
-"""Two batches of four. With more threads it is a pair for each."""
+_BLOCK_PAIRS = 6
+"""At least; with more threads a pair for each."""
 
 
 class Pace:

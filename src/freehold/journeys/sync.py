@@ -30,7 +30,7 @@ def sync(
     progress: Progress,
     rebuild: bool = False,
 ) -> GenerationInfo | None:
-    """Make the current generation hold exactly the chunks that ``model`` made vectors of; None when there is nothing to index at all.
+    """Make the current generation hold exactly the chunks that ``model`` made vectors of; None while there are none.
 
     Costs two reads when nothing changed. ``rebuild`` starts from nothing, for a generation that is damaged.
     Raises HouseBusy when another process builds, EngineFault and StorageFault when the build fails; the current
@@ -63,9 +63,7 @@ def sync(
         return builder.commit(revision)
 
 
-def weed(
-    shelf: Shelf, generations: IndexGenerations, *, digest: str, terms: TermAnalyzer, progress: Progress
-) -> None:
+def weed(shelf: Shelf, generations: IndexGenerations, *, digest: str, terms: TermAnalyzer, progress: Progress) -> None:
     """Take out of an index that does not serve what is no longer on the shelf; nothing new comes in."""
     current = generations.current()
     if current is not None and current.revision != shelf.revision and _ids(generations) - shelf.chunk_ids(digest):

@@ -17,11 +17,14 @@ from freehold.core.shelf import ChunkView
 from freehold.journeys.examples import Chunks, Mined, Pair
 from freehold.journeys.ingest import Progress
 from freehold.journeys.negatives import Mining, mine
-from freehold.journeys.questions import ModelWriter, Writer
+from freehold.journeys.questions import Writer
 from freehold.journeys.search import Engines, Plan
 
 ROUND_TRIP = 10
 """Hits of the search among which the chunk must be."""
+
+FAILURES_IN_A_ROW = 5
+"""Of a model: after so many nothing more is asked of it."""
 
 _FEWEST_WORDS = 12
 """A shorter chunk is a heading, a signature or a number."""
@@ -41,6 +44,7 @@ class Synthesis:
     """Passages for which nothing that could be used was written."""
     failed: int = 0
     """Passages at which the model failed or took too long."""
+    failed_in_a_row: int = 0
     repeated: int = 0
     refused: int = 0
     """Questions that a search would not take: too long, or without words."""
@@ -70,7 +74,7 @@ def synthesize(
     """Write until ``count`` questions stand the round trip or no chunk is left; the order of the chunks is ``seed``'s.
 
     ``prepare`` pseudonymises the pairs and drops those that no search takes. Failures of a model are counted; raises
-    EndpointFault where it fails again and again, or at all the passages tried.
+    EndpointFault where it fails again and again.
     """
     made, seen = Synthesis(), set[str]()
     for turn in range(writer.turns):
@@ -109,9 +113,11 @@ def _write(
             query = writer.write(view, turn)
         except EndpointFault:
             made.failed += 1
-            if isinstance(writer, ModelWriter) and writer.gave_up:
+            made.failed_in_a_row += 1
+            if made.failed_in_a_row >= FAILURES_IN_A_ROW:
                 raise
             continue
+        made.failed_in_a_row = 0
         if query is None:
             made.empty += 1
             continue

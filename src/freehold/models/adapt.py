@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from freehold.core.errors import ModelMismatch
 from freehold.core.ports import Embedder
@@ -23,17 +24,23 @@ class AdaptedEmbedder:
     """Port ``Embedder``: a query vector q becomes q + q W + b, scaled to unit norm; token vectors pass through."""
 
     def __init__(self, embedder: Embedder, weight: Float32, bias: Float32, *, name: str, digest: str) -> None:
-        """``weight`` float32 (dim, dim), ``bias`` float32 (dim,). Raises ModelMismatch for another dimension."""
+        """``weight`` float32 (dim, dim), ``bias`` float32 (dim,), both finite. Raises ModelMismatch for others."""
         dim = embedder.info.dim
         if weight.shape != (dim, dim) or bias.shape != (dim,):
             raise ModelMismatch(
                 f"an adapter of shape {weight.shape} came to an embedder of {dim} dimensions",
                 hint="train one for this embedder: freehold tune adapter",
             )
+        if not (weight.dtype == bias.dtype == np.float32 and np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise ModelMismatch(
+                f"the adapter {name} is not of finite float32", hint="train it again: freehold tune adapter"
+            )
         self.embedder = embedder
         self.name, self.digest = name, digest
         self._weight, self._bias = weight, bias
         self._idle = not (weight.any() or bias.any())
+        # One thread: the product takes some 50 microseconds, and threads that wait for a busy core take 20 ms.
+        self._blas = ThreadpoolController()
 
     @property
     def info(self) -> ModelInfo:
@@ -60,7 +67,8 @@ class AdaptedEmbedder:
         made = self.embedder.embed_queries(texts, tokens=tokens)
         if self._idle:
             return made
-        moved = made.vectors + made.vectors @ self._weight + self._bias
+        with self._blas.limit(limits=1, user_api="blas"):
+            moved = made.vectors + made.vectors @ self._weight + self._bias
         moved /= np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), np.float32(1e-12))
         return Embeddings(moved, made.tokens)
 

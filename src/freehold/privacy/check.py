@@ -24,7 +24,7 @@ from freehold.core.errors import UsageError
 from freehold.core.ports import Detector
 from freehold.core.training import PseudonymCheck
 from freehold.core.types import Mention, MentionKind
-from freehold.privacy.words import folded, words
+from freehold.privacy.words import is_nobody
 
 PACKAGED = "freehold/privacy/sample.jsonl"
 
@@ -65,7 +65,7 @@ class Outcome:
     labelled: LabelledText
     mentions: tuple[Mention, ...]
     missed: tuple[Label, ...]
-    """Labels of which some word was not found. Titles do not count: "Dr." alone is nobody."""
+    """Labels of which some word was not found. Titles and small words do not count: "Dr." and "von" are nobody."""
     false: tuple[Mention, ...]
     """Mentions where nothing is labelled."""
 
@@ -137,7 +137,7 @@ def _outcome(labelled: LabelledText, mentions: tuple[Mention, ...]) -> Outcome:
 def _is_covered(text: str, label: Label, mentions: Sequence[Mention]) -> bool:
     covered = {place for m in mentions for place in range(max(m.start, label.start), min(m.end, label.end))}
     return all(
-        covered.issuperset(range(word.start(), word.end())) or folded(word[0]) in words("names", "titles")
+        covered.issuperset(range(word.start(), word.end())) or is_nobody(word[0])
         for word in _WORD.finditer(text, label.start, label.end)
     )
 

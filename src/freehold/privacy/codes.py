@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from freehold.core.types import Mention, MentionKind
-from freehold.privacy.words import alternatives, phrases, words
+from freehold.privacy.words import alternatives, folded, phrases, words
 
 # Shape -> modules of stdnum that check it. Pure digits without a date or long check digits are left to ``cued_codes``.
 _STRONG: Mapping[str, Sequence[str]] = {
@@ -43,8 +43,10 @@ _BRITISH_INSURANCE = re.compile(r"(?<!\w)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d
 _CODE = r"(?:[A-Z]{1,6}[ ./-]{0,2})?\d[A-Z0-9]*(?:(?:[./-]|[ ](?=\d|[A-Z](?![A-Za-z])))[A-Z0-9]+)*(?!\w)"
 _MIXED = r"[A-Z]{1,5}\d[A-Z0-9]*[A-Z0-9/-]*(?!\w)"
 _BETWEEN = r"(?:[\s:#.,'’„“\"()=]|\b" + alternatives(words("numbers", "links")) + r"\b){0,6}"
-_COUNTER = rf"(?:\s?(?:-|\b){alternatives(words('numbers', 'counters'))}\b\.?|\s?[#:№])"
+_COUNTER = rf"(?:\s?(?:-|\b){alternatives(words('numbers', 'counters'))}(?!\w)\.?|\s?[#:№])"
 _MONEY = re.compile(r"\s?(?:€|eur\b|usd|gbp|chf|\$|£|%|pounds|dollars|million|euros?\b|prozent|percent|p\.? ?a\.)")
+_LEAST_CHARACTERS = 5
+_AFTER_LETTERS = re.compile(r"[^A-Z].*")
 _YEARS = re.compile(r"(?:19|20)\d\d(?:[/-](?:19|20)?\d\d)?|[CTF]-\d+/\d{2}")
 """A year, a season, or a case before the courts of the Union."""
 
@@ -86,7 +88,10 @@ def cued_codes(text: str, low: str, _language: str) -> Iterator[Mention]:
             if code is None:
                 continue
             found = code[0]
-            if sum(map(str.isdigit, found)) < least_digits or _YEARS.fullmatch(found):
+            characters = sum(map(str.isalnum, found))
+            if characters < _LEAST_CHARACTERS or sum(map(str.isdigit, found)) < least_digits:
+                continue
+            if _YEARS.fullmatch(found) or folded(_AFTER_LETTERS.sub("", found)) in words("numbers", "rules"):
                 continue
             if _MONEY.match(low, code.end()) or _after_court(low, match.start()):
                 continue
@@ -112,7 +117,8 @@ def _cues() -> tuple[tuple[MentionKind, re.Pattern[str], int], ...]:
     )
     plain: list[tuple[MentionKind, str, int]] = [
         ("reference", reference, 5),
-        ("document", rf"\b{phrases('numbers', 'documents')}", 5),
+        ("reference", rf"\b{nouns}(?=\s[a-z]{{1,5}}[-/ ]?\d)", 5),
+        ("document", rf"\b{phrases('numbers', 'documents')}", 2),
         ("national_id", rf"\b{phrases('numbers', 'identities')}", 5),
         ("vat", rf"\b{phrases('numbers', 'vats')}", 7),
         ("account", rf"\b{phrases('numbers', 'accounts')}", 6),

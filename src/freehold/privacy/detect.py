@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from freehold.core.ports import Detector
@@ -30,7 +31,8 @@ class RampartDetector:
         """
         self._tagger = WordTagger(folder, threads=threads)
         self._ordinary = frozenset(ordinary)
-        self.name = f"rampart-{self._tagger.digest[:8]}/rules-{VERSION}"
+        words = f"/words-{sha256(' '.join(sorted(ordinary)).encode()).hexdigest()[:8]}" if ordinary else ""
+        self.name = f"rampart-{self._tagger.digest[:8]}/rules-{VERSION}{words}"
 
     def detect(self, texts: Sequence[str], *, language: str = "") -> list[tuple[Mention, ...]]:  # noqa: ARG002
         """See ``freehold.core.ports.Detector``. The language makes no difference."""

@@ -11,37 +11,39 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from statistics import fmean
 
-from freehold.privacy.rampart import Word
-from freehold.privacy.words import flat, folded, given_names, phrases, words
+from freehold.privacy.surroundings import Surroundings
+from freehold.privacy.words import given_names, words
 
-LIKELY = 0.5
+LIKELY = 0.2
 """Probability of being part of a name, from which a word is looked at."""
 AFTER_TITLE = 0.1
 """The same after a title, which is evidence enough that something with a capital is a name."""
 BESIDE_NAME = 0.15
 """The same beside a word of a name."""
-USUAL = 0.05
+USUAL = 0.01
 """The same of a usual given name."""
 GIVEN = 0.8
 """Probability of being a given name from which the next word, too, is looked at more kindly."""
 AFTER_GIVEN = 0.005
 """The same of a capital after a usual given name, in languages that write no other nouns so."""
-SURE_PAIR = 0.7
+SURE_PAIR = 0.4
 """Mean probability from which a given name beside a surname is a person without more evidence."""
-SURE_NAMES = 0.8
+SURE_NAMES = 0.5
 """The same of any two names side by side."""
-SINGLE = 0.95
+SINGLE = 0.9
 """Probability from which a lone capital within a sentence is a person without more evidence."""
+OWNER = 0.5
+"""Probability from which somebody whose something it is ("Cleo's epilepsy") is a person."""
 SURE_UNCASED = 0.8
 """The same of a usual given name in a text without capitals."""
 
-_BLANK = re.compile(r"[ \t\u00a0]{1,2}")
 _JOINT = re.compile(r"[ \t\u00a0]{1,2}|\.[ \t\u00a0]?|[-‐‑]|['’]")
 _AND = re.compile(r"\s?[,&/+]\s?|\s+")
 _CONJUNCTIONS = frozenset({"and", "und", "et", "y", "e", "or", "oder", "ou", "o"})
+_NEAR_WORDS = 25
+_LEAST_SCORE = 0.0001  # a person by the words around alone
 _MEDICAL = re.compile(
     r"\w{3}(?:itis|osis|emia|pathy|plasia|trophy|ectomy|algia|uria|penia|rrhea|rrhagic|gravis|genesis)$"
 )
@@ -57,18 +59,11 @@ class Person:
     score: float
 
 
-class PeopleFinder:
-    """Looks at one text."""
-
-    def __init__(self, text: str, tagged: Sequence[Word], ordinary: Collection[str]) -> None:
-        self.text, self.words, self.ordinary = text, tagged, ordinary
-        self.folded = [folded(word.text) for word in tagged]
-        self.uncased = text == text.lower()
-        self.shouted = text == text.upper()
-        self.nouns_small = not self.uncased and words("names", "german").isdisjoint(word.text for word in tagged)
+class PeopleFinder(Surroundings):
+    """Finds the people of one text."""
 
     def people(self) -> list[Person]:
-        """By place, none overlapping."""
+        """By place."""
         runs = [self._grown(first, last) for first, last in self._runs()]
         found = {run for run in runs if self._is_person(*run)}
         known = {self.folded[i] for run in found for i in self._names(*run)}
@@ -106,29 +101,27 @@ class PeopleFinder:
             return False
         if word.person >= LIKELY:
             return True
-        if word.person >= USUAL and self.folded[i] in given_names() and not self.uncased:
+        if self.folded[i] in given_names() and not self.uncased and (word.person >= USUAL or self._surname_after(i)):
             return True
-        if self.nouns_small and self._role_before(i):
-            return word.person >= AFTER_GIVEN or self._names_its_holder(i - 1)
-        return word.person >= AFTER_TITLE and (self._title_before(i) or self._introduced(i))
-
-    def _is_ending(self, i: int) -> bool:
-        """The ``s`` of "Keller's"."""
-        return (
-            i < len(self.words)
-            and self.folded[i] == "s"
-            and self.text[self.words[i].start - 1 : self.words[i].start] in ("'", "’")
-        )
+        if self._kin_before(i):
+            return True
+        if self._title_before(i):
+            return word.person >= AFTER_TITLE or (
+                self.nouns_small and self._before(i, words("names", "plain_titles"), dot=True)
+            )
+        told = self._introduced(i) or (self.nouns_small and self._role_before(i))
+        return told and word.person >= AFTER_TITLE
 
     def _joined(self, left: int, right: int) -> bool:
         """Nothing between but a blank, a hyphen, a dot of an initial, particles ("von der") or more initials."""
-        if not all(_JOINT.fullmatch(self._gap(i)) for i in range(left, right)):
+        if not all(_JOINT.fullmatch(self._gap(i)) for i in range(left, right)) or self._is_genitive(left):
             return False
         between = range(left + 1, right)
         if self._gap(left).startswith(".") and len(self.words[left].text) > 3 and left + 1 == right:
             return False  # the end of a sentence
         return len(between) <= 3 and all(
-            self.folded[i] in words("names", "particles") or len(self.words[i].text) == 1 for i in between
+            self.folded[i] in words("names", "particles") or (len(self.words[i].text) == 1 and self._capital(i))
+            for i in between
         )
 
     def _grown(self, first: int, last: int) -> tuple[int, int]:
@@ -139,6 +132,8 @@ class PeopleFinder:
         while first > 0 and self._belongs(first - 1, self._gap(first - 1), first):
             first -= 1
         least = AFTER_GIVEN if self.nouns_small and self._is_told(first) else BESIDE_NAME
+        if self.folded[last] in given_names() and self._surname_after(last):
+            last += 1
         last = self._over_initial(last)
         while last + 1 < len(self.words) and self._belongs(last + 1, self._gap(last), last, least=least):
             last += 1
@@ -157,7 +152,8 @@ class PeopleFinder:
         if i < 2 or not self.nouns_small or self.words[i].text not in words("names", "begin_surnames"):
             return first
         told = self._gap(i - 1) == self._gap(i - 2) == self._gap(i) == " " and self.words[i - 1].text[0].isupper()
-        return i - 1 if told and self.folded[i - 1] not in words("not_names", "before") else first
+        barred = words("not_names", "before") | words("names", "titles")
+        return i - 1 if told and self.folded[i - 1] not in barred else first
 
     def _over_initial(self, last: int) -> int:
         """As far as a surname goes that stands behind an initial: "Stefania K. Oddgeirsdottir"."""
@@ -176,6 +172,8 @@ class PeopleFinder:
         while i < len(self.words) and self._gap(i - 1) == " " and self.folded[i] in small:
             i += 1
         begins = last + 1 < i < len(self.words) and self.words[last + 1].text in words("names", "begin_surnames")
+        if begins and self.words[last + 1].text == "zu" and self.words[i].nothing > 1 - BESIDE_NAME:
+            return last  # "zu Hause"
         if not begins or self._gap(i - 1) != " " or not self.words[i].text[0].isupper():
             return last
         while i + 1 < len(self.words) and self._gap(i) in ("-", "‐", "‑") and self._capital(i + 1):
@@ -187,6 +185,8 @@ class PeopleFinder:
             return False
         if gap in ("-", "‐", "‑"):
             return True
+        if self._is_genitive(min(i, beside)):
+            return False
         if gap in ("'", "’"):
             return len(self.words[min(i, beside)].text) == 1  # O'Rourke
         if self.folded[i] in words("names", "titles"):
@@ -207,21 +207,22 @@ class PeopleFinder:
             return True
         if self._introduced(first) or self._role_before(first):
             surest = max(self.words[i].person for i in names)
-            if surest >= LIKELY or (self._role_before(first) and self._names_its_holder(first - 1)):
+            if surest >= (AFTER_TITLE if self.nouns_small else LIKELY) or self._kin_before(first):
                 return True
         usual = any(self.folded[i] in given_names() for i in names)
         if self.uncased:
-            return (usual and probability >= SURE_UNCASED) or (self._is_pair(names) and probability >= SURE_UNCASED)
-        if usual:
-            return probability >= USUAL
+            least = LIKELY if usual and len(names) > 1 else SURE_UNCASED
+            return (usual or self._is_pair(names)) and probability >= least
         if any(len(self.words[i].text) > 1 and self.words[i].text.isupper() for i in names) and not self.shouted:
-            return self._is_pair(names) and probability >= SURE_NAMES  # else an acronym
+            return (usual or self._is_pair(names)) and probability >= SURE_NAMES  # else an acronym
+        if usual:
+            return probability >= USUAL or self._surname_after(names[0])
         if any(self._has_initial(i, last) for i in names):
             return True
         if len(names) == 1:
             if probability >= SINGLE and self.nouns_small and self._alone_within(first, last):
                 return True
-            return probability >= LIKELY and (self._initial_before(first, names[0]) or self._lives(last))
+            return (probability >= OWNER and self._initial_before(first, names[0])) or self._lives(last)
         return probability >= (SURE_PAIR if self._is_pair(names) else SURE_NAMES)
 
     def _is_pair(self, names: Sequence[int]) -> bool:
@@ -248,9 +249,11 @@ class PeopleFinder:
 
     def _lives(self, last: int) -> bool:
         """Somebody who lives or dies; in English also who is a he or she, or whose injury, wife or pension it is."""
-        after = self.folded[last + 1 :]
-        if self._is_ending(last + 1) and after[1:2] and after[1] in words("names", "belongings"):
-            return True
+        after = self.folded[last + 1 : last + 1 + _NEAR_WORDS]
+        if self._is_ending(last + 1) and len(self._gap(last)) == 1 and after[1:] and self._gap(last + 1) == " ":
+            owner = self.words[last].person >= OWNER and self.words[last + 2].text.islower()
+            if owner or after[1] in words("names", "belongings"):
+                return True
         return bool(after) and (
             after[0] in words("names", "doings") or not words("names", "pronouns").isdisjoint(after)
         )
@@ -271,40 +274,12 @@ class PeopleFinder:
             return False
         if self._named_thing(first, last, alone=len(names) == 1):
             return False
+        if self._followed_by(last, "things", within=1):
+            return False
         return self._role_before(first) or not self._followed_by(last, "institutions", within=2)
 
-    def _names(self, first: int, last: int) -> list[int]:
-        """The words of the stretch without particles and initials."""
-        particles = words("names", "particles")
-        return [i for i in range(first, last + 1) if len(self.words[i].text) > 1 and self.folded[i] not in particles]
-
     def _probability(self, first: int, last: int) -> float:
-        return round(fmean(self.words[i].person for i in self._names(first, last)), 4)
-
-    def _capital(self, i: int) -> bool:
-        return self.uncased or self.words[i].text[0].isupper()
-
-    def _title_before(self, i: int) -> bool:
-        return self._before(i, words("names", "titles"), dot=True)
-
-    def _role_before(self, i: int) -> bool:
-        return self._before(i, words("names", "roles") | words("names", "romance_roles"))
-
-    def _before(self, i: int, listed: Collection[str], *, dot: bool = False) -> bool:
-        if i == 0 or self.folded[i - 1] not in listed:
-            return False
-        gap = self._gap(i - 1)
-        return bool(_BLANK.fullmatch(gap.removeprefix(".") if dot else gap) or (dot and gap == "."))
-
-    def _names_its_holder(self, role: int) -> bool:
-        """Whether a capital after the role can only be a name: "my neighbour X", and French and Spanish roles anyway."""
-        if not self.nouns_small:
-            return False
-        return self.folded[role] in words("names", "romance_roles") or self._before(role, words("names", "possessives"))
-
-    def _introduced(self, i: int) -> bool:
-        start = self.words[i].start
-        return bool(_introduction().search(flat(self.text[max(0, start - 40) : start])))
+        return max(round(fmean(self.words[i].person for i in self._names(first, last)), 4), _LEAST_SCORE)
 
     def _stands_beside(self, run: tuple[int, int], found: Collection[tuple[int, int]]) -> bool:
         """In an enumeration with a person: "X and Y", "Y, X"."""
@@ -321,7 +296,8 @@ class PeopleFinder:
 
     def _inside(self, first: int, last: int) -> bool:
         """A word of the stretch itself says that it is an illness, a statute or an institution: "Wilms Tumor"."""
-        listed = words("not_names", "after") | words("not_names", "institutions") | words("not_names", "firms")
+        lists = ("after", "institutions", "things", "firms")
+        listed = frozenset().union(*(words("not_names", name) for name in lists))
         if self.folded[first] in words("not_names", "before") or any(
             self.folded[i] in listed for i in range(first if first == last else first + 1, last + 1)
         ):
@@ -344,20 +320,10 @@ class PeopleFinder:
         listed = words("not_names", "before")
         if self._before(first, listed) or (first and self._gap(first - 1) == "-" and self.folded[first - 1] in listed):
             return True
+        if self._before(first, ("v", "vs"), dot=True):
+            return True  # a case that is cited: "Donoghue v Stevenson"
         linked = first > 1 and alone and self.folded[first - 1] in words("names", "particles") | {"d"}
         return linked and self.folded[first - 2] in listed
-
-    def _followed_by(self, last: int, listed: str, *, within: int) -> bool:
-        """Whether one of the next words is of the list; beyond the first only through words with a capital."""
-        for i in range(last + 1, min(last + 1 + within, len(self.words))):
-            gap = self._gap(i - 1)
-            if len(gap) > 3 or any(c in gap for c in ".;:!?\n,("):
-                return False
-            if self.folded[i] in words("not_names", listed):
-                return self._capital(i) or listed == "after"
-            if not self.words[i].text[0].isupper():
-                return False
-        return False
 
     # --- the same people once more ---
 
@@ -375,12 +341,3 @@ class PeopleFinder:
             if known and i not in taken and self._capital(i) and not self._named_thing(i, i, alone=True):
                 again.append(Person(i, i, known))
         return again
-
-    def _gap(self, i: int) -> str:
-        """What stands between a word and the next."""
-        return self.text[self.words[i].end : self.words[i + 1].start]
-
-
-@cache
-def _introduction() -> re.Pattern[str]:
-    return re.compile(rf"\b{phrases('names', 'introductions')}[\s:,\"'„“»«]{{1,3}}$")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 
 from freehold.core.types import Mention, MentionKind
 from freehold.privacy.rampart import Word
@@ -19,15 +20,20 @@ BESIDE = 0.15
 _LEAST_DIGITS = 5
 _GAP = re.compile(r"[\s,.]{1,3}|\s?[-–/]\s?")
 _NUMBER_HEAD = re.compile(r"(?:\+|\(\+?)?(?:(?<!\w)\d{1,4}[ ()./-]{1,3})*\(?\w$")
+_YEARS = re.compile(r"\d{3,4}\s?[-–/]\s?\d{2,4}")
+_LONG_NUMBER = re.compile("111+")
 _RUN_ON = re.compile(r"[ \t\u00a0]|[-./]")
 
 
 def addresses(text: str, tagged: Sequence[Word], detector: str) -> Iterator[Mention]:
     """Blocks of street, number, postcode and town; beside one, what is left of another or farther off counts too."""
     blocks = [
-        block for block in _blocks(text, tagged) if not _is_long_number(block) and not _after_rule(text, block[0].start)
+        block
+        for stretch in _between_long_numbers(tagged)
+        for block in _blocks(text, stretch)
+        if not _after_rule(text, block[0].start)
     ]
-    if not any(map(_is_address, blocks)):
+    if not any(_is_address(text, block) for block in blocks):
         return
     for block in blocks:
         if any(map(_is_numbered, block)):
@@ -38,7 +44,7 @@ def addresses(text: str, tagged: Sequence[Word], detector: str) -> Iterator[Ment
 def _blocks(text: str, tagged: Sequence[Word]) -> Iterator[Sequence[Word]]:
     at = 0
     while at < len(tagged):
-        if tagged[at].address < LIKELY:
+        if not _looks_so(text, tagged[at], LIKELY):
             at += 1
             continue
         first, last = _grown_left(text, tagged, at), _grown_right(text, tagged, _last_of_block(text, tagged, at))
@@ -46,10 +52,13 @@ def _blocks(text: str, tagged: Sequence[Word]) -> Iterator[Sequence[Word]]:
         at = last + 1
 
 
-def _is_long_number(block: Sequence[Word]) -> bool:
-    """Four groups of digits in a row are a card or an account."""
-    digits = [word.text.isdecimal() for word in block]
-    return any(all(digits[i : i + 4]) for i in range(len(digits) - 3))
+def _between_long_numbers(tagged: Sequence[Word]) -> Iterator[Sequence[Word]]:
+    """The words without groups of digits in a row, three or more, which are a telephone, card or account."""
+    first = 0
+    for run in _LONG_NUMBER.finditer("".join("1" if word.text.isdecimal() else "a" for word in tagged)):
+        yield tagged[first : run.start()]
+        first = run.end()
+    yield tagged[first:]
 
 
 def _is_numbered(word: Word) -> bool:
@@ -66,9 +75,10 @@ def numbers(text: str, tagged: Sequence[Word], detector: str) -> Iterator[Mentio
             last += 1
         if kind:
             end = tagged[last].end
-            start = _NUMBER_HEAD.search(text, max(0, tagged[at].start - 12), tagged[at].start + 1).start()
+            head = _NUMBER_HEAD.search(text, max(0, tagged[at].start - 12), tagged[at].start + 1)
+            start = head.start() if head else tagged[at].start
             digits = sum(map(str.isdigit, text[start:end]))
-            if digits >= _LEAST_DIGITS and not _after_rule(text, start):
+            if digits >= _LEAST_DIGITS and not _YEARS.fullmatch(text, start, end) and not _after_rule(text, start):
                 score = max(_column(word, kind) for word in tagged[at : last + 1])
                 yield Mention(start, end, kind, round(score, 4), detector)
         at = last + 1
@@ -78,7 +88,7 @@ def _last_of_block(text: str, tagged: Sequence[Word], first: int) -> int:
     """The last word of the address that begins here; up to two small words may stand between its parts."""
     last, i = first, first + 1
     while i < len(tagged) and i - last <= 3 and _GAP.fullmatch(text[tagged[i - 1].end : tagged[i].start]):
-        if tagged[i].address >= BESIDE and tagged[i].address > tagged[i].person:
+        if _looks_so(text, tagged[i], BESIDE) and tagged[i].address > tagged[i].person:
             last = i
         elif not _is_part(tagged[i]):
             break
@@ -90,7 +100,7 @@ def _grown_left(text: str, tagged: Sequence[Word], first: int) -> int:
     best = i = first
     while i > 0 and _GAP.fullmatch(text[tagged[i - 1].end : tagged[i].start]):
         i -= 1
-        if tagged[i].address >= BESIDE and tagged[i].text[0].isalnum() and not tagged[i].text[0].islower():
+        if _looks_so(text, tagged[i], BESIDE):
             best = i
             continue
         if not _is_part(tagged[i]):
@@ -109,12 +119,23 @@ def _grown_right(text: str, tagged: Sequence[Word], last: int) -> int:
     return best
 
 
+def _looks_so(text: str, word: Word, least: float) -> bool:
+    """Whether the model takes it for an address and it is no small word, where a text has capitals at all."""
+    return word.address >= least and (not word.text[0].islower() or text == text.lower())
+
+
 def _is_part(word: Word) -> bool:
     """A house number, the letter of a staircase, or a small word that addresses are made with."""
     name = folded(word.text)
     numbered = any(map(str.isdigit, word.text)) and len(word.text) <= 5
     lettered = len(word.text) == 1 and word.text.isupper()
-    return numbered or lettered or name in words("address", "streets") or name in words("names", "particles")
+    return (
+        numbered
+        or lettered
+        or word.address >= BESIDE
+        or name in words("address", "streets")
+        or name in words("names", "particles")
+    )
 
 
 @cache
@@ -123,14 +144,27 @@ def _strong_streets() -> frozenset[str]:
     return words("address", "streets") - small - words("names", "particles")
 
 
-def _is_address(block: Sequence[Word]) -> bool:
-    numbered = [word for word in block if _is_numbered(word)]
-    if not numbered:
-        return False
-    if any(word.street >= LIKELY for word in block):
-        return True
-    long = any(sum(map(str.isdigit, word.text)) >= 4 and word.number_of_address >= LIKELY for word in numbered)
-    return long and any(word.place >= LIKELY and not word.text.isupper() for word in block)
+def _is_address(text: str, block: Sequence[Word]) -> bool:
+    """A number beside a street, or a postcode beside its town; four digits behind a town are rather a year."""
+    for one, other in pairwise([word for word in block if word.address >= BESIDE or _is_numbered(word)]):
+        between = text[one.end : other.start]
+        if between == "-" or any(part.islower() for part in between.split()):
+            continue
+        numbered = [word for word in (one, other) if _is_numbered(word)]
+        if numbered and (_is_street(one) or _is_street(other)):
+            return True
+        place = max(one.place, other.place)
+        digits = max((sum(map(str.isdigit, word.text)) for word in numbered), default=0)
+        lettered = any(not word.text.isdecimal() for word in numbered)
+        code = any(word.number_of_address >= LIKELY for word in numbered)
+        in_order = digits > 4 or lettered or (_is_numbered(one) and digits == 4)
+        if code and place >= LIKELY and in_order and not (one.text.isupper() and other.text.isdecimal()):
+            return True
+    return False
+
+
+def _is_street(word: Word) -> bool:
+    return word.street >= LIKELY or folded(word.text) in _strong_streets()
 
 
 def _number_kind(word: Word) -> MentionKind | None:
@@ -148,7 +182,7 @@ def _column(word: Word, kind: MentionKind) -> float:
 
 def _continues(word: Word, kind: MentionKind) -> bool:
     """More of the number: digits, or letters of like kind."""
-    return _is_numbered(word) or (len(word.text) <= 3 and _column(word, kind) >= LIKELY)
+    return _is_numbered(word) or (len(word.text) <= 2 and _column(word, kind) >= LIKELY)
 
 
 def _runs_on(text: str, tagged: Sequence[Word], i: int) -> bool:

@@ -22,7 +22,7 @@ from freehold.core.errors import UsageError
 from freehold.core.types import MentionKind
 from freehold.privacy.codes import is_well_formed
 from freehold.privacy.dates import date_pattern
-from freehold.privacy.words import flat, folded, rows, words
+from freehold.privacy.words import flat, folded, is_nobody, rows, words
 
 _LEAST_KEY_BYTES = 16
 
@@ -87,7 +87,7 @@ class Surrogates:
         return made.lower() if word.islower() else made.capitalize()
 
     def _name(self, text: str, attempt: int) -> str:
-        return _WORD.sub(lambda m: m[0] if _stays(m[0]) else self._word(m[0], attempt), text)
+        return _WORD.sub(lambda m: m[0] if is_nobody(m[0]) else self._word(m[0], attempt), text)
 
     def _address(self, text: str, attempt: int) -> str:
         """Names of streets and towns are invented, digits are others; what says "street" stays, "Lindenstraße" too."""
@@ -98,7 +98,7 @@ class Surrogates:
             found = match[0]
             if _has_digit(found):
                 return _CHARACTER.sub(lambda m: _like(m[0], next(values)), found)
-            if _stays(found) or folded(found) in words("address", "streets"):
+            if is_nobody(found) or folded(found) in words("address", "streets"):
                 return found
             ending = _STREET_ENDING.search(flat(found))
             name = found[: ending.start()] if ending and ending.start() > 2 else found
@@ -184,12 +184,6 @@ class Surrogates:
             # 8 bytes a number: the remainder's lean towards small values is then below one in 2**50.
             yield from (int.from_bytes(digest[i : i + 8]) % below for i in range(0, 32, 8))
             counter += 1
-
-
-def _stays(word: str) -> bool:
-    """Small words of names, and titles: they are nobody's."""
-    plain = folded(word)
-    return plain in words("names", "titles") or (word.islower() and plain in words("names", "particles"))
 
 
 def _has_digit(text: str) -> bool:

@@ -40,6 +40,12 @@ def words(section: str, name: str) -> frozenset[str]:
     return frozenset(folded(word) for word in _lists()[section][name].split())
 
 
+def is_nobody(word: str) -> bool:
+    """Whether it is a title or a small word of names ("Dr.", "von"): such words give nobody away and stay."""
+    plain = folded(word)
+    return plain in words("names", "titles") or (word.islower() and plain in words("names", "particles"))
+
+
 @cache
 def rows(section: str, name: str) -> tuple[tuple[str, ...], ...]:
     """The words of each line of a list, as they are written."""
@@ -56,7 +62,7 @@ def phrases(section: str, name: str) -> str:
 def alternatives(entries: Iterable[str]) -> str:
     """An expression for any of the entries, folded. A space in one stands for any blanks."""
     ordered = sorted({folded(entry) for entry in entries}, key=lambda entry: (-len(entry), entry))
-    return "(?:" + "|".join(entry.replace(" ", r"\s+") for entry in ordered) + ")"
+    return "(?:" + "|".join(re.escape(entry).replace(r"\ ", r"\s+") for entry in ordered) + ")"
 
 
 @cache

@@ -13,9 +13,7 @@ import sqlalchemy as sa
 from freehold.core.errors import StorageFault
 
 
-def connect(
-    path: Path, metadata: sa.MetaData, *, upgrade: Callable[[sa.Connection], None] | None = None
-) -> sa.Engine:
+def connect(path: Path, metadata: sa.MetaData, *, upgrade: Callable[[sa.Connection], None] | None = None) -> sa.Engine:
     """An engine on the file, with its tables made; ``upgrade`` runs before that, in one transaction.
 
     Raises StorageFault for a file that is no database of ours.

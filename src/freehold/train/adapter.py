@@ -132,8 +132,10 @@ def train(pairs: Pairs, settings: AdapterTraining, *, report: Callable[[int, Ada
         if settings.method == "ridge":
             return _ridge(pairs, settings)
         runs = [_contrastive(pairs, settings, run, report) for run in range(settings.seeds)]
-    weight = np.mean([run.weight for run in runs], axis=0, dtype=np.float32)
-    return Adapter(weight, np.mean([run.bias for run in runs], axis=0, dtype=np.float32))
+    share = np.float32(1 / len(runs))
+    return Adapter(
+        np.sum([run.weight for run in runs], axis=0) * share, np.sum([run.bias for run in runs], axis=0) * share
+    )
 
 
 def _check(pairs: Pairs) -> None:

@@ -29,8 +29,9 @@ def train_embedder(
     """Train the encoder in folder ``base`` to find what answers a query among the passages of its batch.
 
     ``facts`` say how texts reach it at serving, and so in training. ``dev`` scores the model at hand, higher is
-    better; the weights of the best evaluation are saved at ``out``, without ``dev`` the last ones. ``out`` is a folder
-    as ``base``, with the same prefixes, pooling and limit. The rest is as freehold.train.loop.run has it.
+    better; the weights of the best evaluation are saved at ``out``, of which the base's own is the first, and without
+    ``dev`` the last ones. ``out`` is a folder as ``base``, with the same prefixes, pooling and limit. The rest is as
+    freehold.train.loop.run has it.
     """
 
     def make(batches: Batches, tight: bool) -> Made:

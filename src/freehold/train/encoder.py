@@ -8,18 +8,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from freehold.core.errors import ModelMismatch, ModelNotFound, SettingsError
+from freehold.core.errors import ModelMismatch, SettingsError
 from freehold.train.feed import PairFeed, PairRow, Row
 from freehold.train.settings import Training
 
 ROWS = 8
 """Rows that go through a transformer at once on a CPU: few enough for their hidden states to stay in its cache."""
 
+_FAMILIES = {"bert", "roberta", "xlm-roberta", "camembert", "mpnet"}
+_FAMILIES_HINT = "encoders of the BERT, RoBERTa and MPNet families can be trained, from a folder with all their weights"
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _TARGETS = {"mpnet": ("q", "k", "v", "o", "intermediate.dense", "output.dense")}
 _BERT_TARGETS = ("query", "key", "value", "output.dense", "intermediate.dense")
@@ -114,21 +117,29 @@ class TokenVectors(Module):  # type: ignore[misc]
 def load(folder: Path, settings: Training, *, head: bool = False) -> tuple[Any, list[Any]]:
     """The model in ``folder`` in float32, made ready for training, and its frozen parts. ``head``: with one logit.
 
-    Raises ModelNotFound, ModelMismatch, and SettingsError where nothing is left to train.
+    Raises ModelMismatch, and SettingsError where nothing is left to train.
     """
-    if not (folder / "model.safetensors").is_file():
-        raise ModelNotFound(f"no weights at {folder}", hint="a model folder holds a model.safetensors file")
     dropout = {} if settings.dropout is None else _dropout(settings.dropout)
     kind, extra = (AutoModelForSequenceClassification, {"num_labels": 1}) if head else (AutoModel, {})
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, **dropout, **extra)
         bare = {} if head else {"add_pooling_layer": False}
-        model = kind.from_pretrained(
-            folder, config=config, dtype=torch.float32, local_files_only=True, use_safetensors=True, **bare
+        model, found = kind.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **bare,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        hint = "encoders of the BERT, RoBERTa and MPNet families can be trained"
-        raise ModelMismatch(f"no encoder to train in {folder}", hint=hint) from error
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ModelMismatch(f"no encoder to train in {folder}", hint=_FAMILIES_HINT) from error
+    lacking = [name for name in found["missing_keys"] if not name.startswith("classifier") and ".pooler." not in name]
+    if config.model_type not in _FAMILIES or lacking:
+        raise ModelMismatch(
+            f"{folder} is of type {config.model_type!r} and lacks {len(lacking)} weights of it", hint=_FAMILIES_HINT
+        )
     return _adapted(model, settings) if settings.lora_rank else (model, _freeze(model, settings))
 
 

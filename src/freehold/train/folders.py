@@ -19,7 +19,9 @@ _TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
 )  # fmt: skip
 _NOT_OF_THE_MODEL = ("_name_or_path", "transformers_version", "torch_dtype", "dtype")
-_ERROR_CODE = re.compile(r"\bcode: (\d+)|\[Errno (\d+)\]")
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, *_NOT_ALLOWED}
+_ERROR_CODE = re.compile(r"\b(?:code:|os error|Errno) (\d+)")
 
 
 def write_folder(out: Path, fill: Callable[[Path], None]) -> None:
@@ -130,9 +132,9 @@ def shred_tree(folder: Path) -> None:
 def is_storage_error(error: BaseException) -> bool:
     """Whether it is the disk's: torch and safetensors raise errors of their own for what the system reports."""
     if isinstance(error, OSError):
-        return True
+        return error.errno in _OF_THE_DISK
     kind, text = type(error).__name__, str(error)
-    return (kind == "SafetensorError" and "IoError" in text) or (
+    return (kind == "SafetensorError" and "I/O error" in text) or (
         kind == "RuntimeError" and "PytorchStreamWriter" in text
     )
 
@@ -140,8 +142,8 @@ def is_storage_error(error: BaseException) -> bool:
 def storage_fault(error: BaseException, path: Path) -> StorageFault:
     """What a failed write means to the user."""
     found = _ERROR_CODE.search(str(error))
-    code = error.errno if isinstance(error, OSError) else int(found.group(1) or found.group(2)) if found else None
-    if code in {errno.EACCES, errno.EPERM, errno.EROFS}:
+    code = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+    if code in _NOT_ALLOWED:
         hint = "run Freehold as the owner of the house, or correct the permissions"
     else:
         hint = "free space on the disk and run the command again; training goes on from its last checkpoint"

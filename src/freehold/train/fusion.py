@@ -159,8 +159,8 @@ def choose(scores: Float64, blends: Sequence[Blend]) -> int:
     best = int(means.argmax())
     below = scores[:, [best]] - scores
     errors = below.std(axis=0, ddof=1) / math.sqrt(len(scores)) if len(scores) > 1 else np.full(len(blends), math.inf)
-    near = np.flatnonzero(below.mean(axis=0) <= errors)
-    return int(min(near, key=lambda i: (_distance(blends[0], blends[i]), -means[i], i)))
+    near: list[int] = np.flatnonzero(below.mean(axis=0) <= errors).tolist()
+    return min(near, key=lambda i: (_distance(blends[0], blends[i]), -means[i], i))
 
 
 def _distance(default: Blend, blend: Blend) -> float:
@@ -343,9 +343,10 @@ def _similarity(query: LabelledQuery, ids: Sequence[str]) -> Float64 | None:
 def points(fusion: Fusion, rrf_k: int, scores: Float64) -> Float64:
     """What each place of a leg's list is worth, float64 (places,): see ``freehold.journeys.fuse.fuse``."""
     if fusion == "rrf":
-        return 1 / (rrf_k + np.arange(1.0, len(scores) + 1))
+        return np.asarray(1 / (rrf_k + np.arange(1.0, len(scores) + 1)), dtype=np.float64)
     if fusion == "weighted":
-        return _by_range(scores[None], np.ones((1, len(scores)), dtype=np.bool_))[0]
+        stretched: Float64 = _by_range(scores[None], np.ones((1, len(scores)), dtype=np.bool_))[0]
+        return stretched
     spread = stdev(scores.tolist()) if len(scores) > 1 else 0.0
     if not spread:
         return np.full(len(scores), 0.5)
@@ -359,7 +360,8 @@ def _by_range(scores: Float64, present: NDArray[np.bool_]) -> Float64:
         return scores
     low = np.where(present, scores, np.inf).min(axis=1, keepdims=True)
     high = np.where(present, scores, -np.inf).max(axis=1, keepdims=True)
-    width = high - low
-    flat = ~(width > 0)
-    stretched: Float64 = np.where(flat, 1.0, (np.where(present, scores, low) - low) / np.where(flat, 1.0, width))
+    with np.errstate(invalid="ignore"):  # rows of which nothing is present, and chunks without token codes
+        width = high - low
+        flat = ~(width > 0)
+        stretched: Float64 = np.where(flat, 1.0, (np.where(present, scores, low) - low) / np.where(flat, 1.0, width))
     return stretched

@@ -6,6 +6,7 @@ numbers, silence, going on from a checkpoint, a second try with less memory, err
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import logging
@@ -16,13 +17,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from freehold.core.errors import FreeholdError, HouseFault, SettingsError, UsageError
+from freehold.core.errors import FreeholdError, HouseFault, ModelNotFound, SettingsError, UsageError
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.training import ExampleTexts
 from freehold.train.batches import Batches, plan
@@ -33,7 +34,9 @@ FEWEST_EXAMPLES = 16
 """Fewer leave a batch without negatives worth the name."""
 
 _RECORD = "training.json"
-_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|cannot allocate memory", re.IGNORECASE)
+_NO_MEMORY = re.compile(
+    r"(out of|not enough) memory|can(no|')t allocate memory|could not create a (memory|primitive)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,12 @@ def run(
     Whatever breaks off leaves the checkpoints, and the same call again goes on from the last one; with anything else
     in it, it begins anew. On a CPU equal calls give equal bytes on one machine, also where one of them broke off.
 
-    Raises SettingsError without sentence-transformers, UsageError for too few examples and for a loss that is no
-    number, HouseFault where memory does not suffice, StorageFault when the disk fails; ``out`` is absent then.
+    Raises SettingsError without sentence-transformers, ModelNotFound and ModelMismatch for the base, UsageError for too
+    few examples and for a loss that is no number, HouseFault where memory does not suffice, StorageFault when the disk
+    fails; ``out`` is absent then, and but for the last so are the checkpoints.
     """
-    _check(examples, out)
     settings = recipe.settings
+    _check(examples, settings, out)
     began = time.perf_counter()
     identity = _identity(recipe, examples)
     with _calm(), _settled(settings):
@@ -98,6 +102,7 @@ def run(
                 record = _opened(checkpoints, identity, short_of_memory=True)
                 trained = _attempt(recipe, examples, checkpoints, record, progress, report)
             if trained is None:
+                shred_tree(checkpoints)
                 raise HouseFault(
                     "training needs more memory than there is, also with gradients cached by small batches",
                     hint="lower max_tokens, negatives or batch_size, or set lora_rank or freeze_layers",
@@ -106,6 +111,9 @@ def run(
             write_folder(out, lambda folder: recipe.save(trained.model, folder))
             progress("saving", 1, 1)
             shred_tree(checkpoints)
+        except (UsageError, SettingsError):  # would come again: there is nothing to go on with
+            shred_tree(checkpoints)
+            raise
         except FreeholdError:
             raise
         except Exception as error:
@@ -138,7 +146,7 @@ class _Trained:
             seconds=seconds,
             steps_per_s=self.steps_here / self.step_seconds if self.steps_here else None,
             peak_memory_mb=_peak_memory_mb(settings),
-            dev=next((line.dev for line in self.history if line.step == self.best), None),
+            dev=next((line.dev for line in (*first, *self.history) if line.step == self.best), None),
             dev_before=before,
             best_step=self.best,
             history=(*first, *self.history),
@@ -173,11 +181,7 @@ def _train(
     progress: Progress,
     report: Report,
 ) -> _Trained:
-    import torch
-    from datasets import Dataset
-    from transformers import PrinterCallback, set_seed
-
-    from freehold.train import trainer as ours
+    from freehold.train.trainer import Watch, checkpoints, evaluations
 
     settings, tight = recipe.settings, bool(record["short_of_memory"])
     accumulate = recipe.accumulate if tight else 1
@@ -189,23 +193,48 @@ def _train(
         negatives=settings.negatives,
         seed=settings.seed,
     )
-    set_seed(settings.seed)  # what is new in a model begins with random numbers
-    made = recipe.make(batches, tight)
-    per_epoch = -(-batches.per_epoch // accumulate)
-    steps = per_epoch * settings.epochs
-    watch = ours.Watch(_evaluated(per_epoch, settings), settings.patience, progress, report, made.dev)
+    made = _made(recipe, batches, tight)
     if made.dev is not None and recipe.baseline and record["dev_before"] is None:
-        made.model.to(settings.device)
         record["dev_before"] = float(made.dev(made.model))
         _write_record(root, record)
     progress("preparing", 1, 1)
+    per_epoch = -(-batches.per_epoch // accumulate)
+    watch = Watch(_evaluated(per_epoch, settings), settings.patience, progress, report, made.dev)
+    trainer = _trainer(settings, made, watch, batches, len(examples), root, accumulate)
+    last = max(checkpoints(root), default=0)
+    if not (last and _ended(root, last)):
+        trainer.train(resume_from_checkpoint=str(_checkpoint(root, last)) if last else None)
+    state = json.loads((_checkpoint(root, checkpoints(root)[-1]) / "trainer_state.json").read_text(encoding="utf-8"))
+    model, best = _best(recipe, made, batches, root, record, state)
+    return _Trained(model, state, best, last, watch.seconds, watch.steps, batches.left_out, evaluations(state))
+
+
+def _made(recipe: Recipe, batches: Batches, tight: bool) -> Made:
+    from transformers import set_seed
+
+    set_seed(recipe.settings.seed)  # what is new in a model begins with random numbers
+    return recipe.make(batches, tight)
+
+
+def _trainer(
+    settings: Training, made: Made, watch: Any, batches: Batches, examples: int, root: Path, accumulate: int
+) -> Any:
+    from datasets import Dataset
+    from transformers import PrinterCallback
+
+    from freehold.train import trainer as ours
+
+    steps = -(-batches.per_epoch // accumulate) * settings.epochs
+    arguments = made.trainer.training_args_class(
+        **ours.arguments(settings, root, steps, accumulate=accumulate),
+        batch_sampler=lambda data, **how: ours.PlannedBatches(data, batches, examples, **how),
+    )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # torch's DataParallel would divide the batch, and with it the in-batch negatives
     trainer = made.trainer(
         model=made.model,
-        args=made.trainer.training_args_class(
-            **ours.arguments(settings, root, steps, accumulate=accumulate),
-            batch_sampler=lambda data, **how: ours.PlannedBatches(data, batches, len(examples), **how),
-        ),
-        train_dataset=Dataset.from_dict({"row": list(range(len(examples) * settings.epochs))}),
+        args=arguments,
+        train_dataset=Dataset.from_dict({"row": list(range(examples * settings.epochs))}),
         loss=made.loss,
         evaluator=None if made.dev is None else ours.DevScore(watch),
         data_collator=made.collate,
@@ -213,19 +242,35 @@ def _train(
     )
     trainer.watch = watch
     trainer.remove_callback(PrinterCallback)
-    kept = ours.checkpoints(root)
-    last = kept[-1] if kept else 0
-    if not (last and json.loads((root / f"checkpoint-{last}" / ours.DONE).read_text())["ended"]):
-        trainer.train(resume_from_checkpoint=str(root / f"checkpoint-{last}") if last else None)
-    final = ours.checkpoints(root)[-1]
-    state = json.loads((root / f"checkpoint-{final}" / "trainer_state.json").read_text())
-    best = state["best_global_step"] or final
-    ours.restore(made.model, root / f"checkpoint-{best}")
-    if not all(bool(torch.isfinite(weight).all()) for weight in made.model.parameters()):
+    return trainer
+
+
+def _best(
+    recipe: Recipe, made: Made, batches: Batches, root: Path, record: Mapping[str, Any], state: Mapping[str, Any]
+) -> tuple[Any, int]:
+    """The model with the weights of its best evaluation, or as it began, and the step that they are of."""
+    import torch
+
+    from freehold.train.trainer import restore
+
+    model, best, before = made.model, state["best_global_step"] or state["global_step"], record["dev_before"]
+    if before is not None and before >= state["best_metric"]:
+        model, best = _made(recipe, batches, tight=False).model, 0
+    else:
+        restore(model, _checkpoint(root, best))
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
         raise UsageError("weights are no numbers any more", hint="lower learning_rate, or raise temperature")
-    made.model.to("cpu").eval()
-    history = ours.evaluations(state)
-    return _Trained(made.model, state, best, last, watch.seconds, watch.steps, batches.left_out, history)
+    return model.to("cpu").eval(), best
+
+
+def _checkpoint(root: Path, number: int) -> Path:
+    return root / f"checkpoint-{number}"
+
+
+def _ended(root: Path, number: int) -> bool:
+    from freehold.train.trainer import DONE
+
+    return bool(json.loads((_checkpoint(root, number) / DONE).read_text(encoding="utf-8"))["ended"])
 
 
 def _evaluated(per_epoch: int, settings: Training) -> frozenset[int]:
@@ -235,7 +280,7 @@ def _evaluated(per_epoch: int, settings: Training) -> frozenset[int]:
     return frozenset(epoch * per_epoch + number for epoch in range(settings.epochs) for number in within)
 
 
-def _check(examples: Sequence[ExampleTexts], out: Path) -> None:
+def _check(examples: Sequence[ExampleTexts], settings: Training, out: Path) -> None:
     if len(examples) < FEWEST_EXAMPLES:
         raise UsageError(
             f"{len(examples)} examples are too few to train on",
@@ -254,6 +299,12 @@ def _check(examples: Sequence[ExampleTexts], out: Path) -> None:
     except ImportError as error:
         hint = "pip install 'freehold[train]'"
         raise SettingsError("sentence-transformers 6 or newer, with peft, is not installed", hint=hint) from error
+    import torch
+
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(
+            'torch finds no GPU for device = "cuda"', hint='set device to "cpu", or install a CUDA torch'
+        )
 
 
 # -- what a call is, and whether checkpoints are of it ----------------------------------------------------------------
@@ -264,6 +315,11 @@ def _identity(recipe: Recipe, examples: Sequence[ExampleTexts]) -> str:
     import torch
     import transformers
 
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        if not (recipe.base / name).is_file():
+            raise ModelNotFound(
+                f"no {name} at {recipe.base}", hint="a model folder holds its weights and its tokenizer"
+            )
     with (recipe.base / "model.safetensors").open("rb") as weights:
         base = file_digest(weights, "sha256").hexdigest()
     told = {
@@ -352,6 +408,8 @@ def _release() -> None:
     import torch
 
     gc.collect()
+    with suppress(OSError, AttributeError):  # glibc keeps what was freed, for requests of the sizes that just failed
+        ctypes.CDLL(None).malloc_trim(0)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -97,7 +97,7 @@ class Joint(CachedLossMixin, nn.Module):  # type: ignore[misc]
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None = None) -> Tensor:
         """Mean over the queries, gradients cached where there is a size of small batches."""
         if self.mini_batch_size:
-            return self.forward_cached(sentence_features, labels)  # type: ignore[no-any-return]
+            return self.forward_cached(sentence_features, labels)
         return self.calculate_loss([[self._packed(features)] for features in sentence_features])
 
     def calculate_loss(

@@ -4,11 +4,12 @@ What to try next, the journal and the pruning are those of ``freehold.train.sear
 and brings back what came of them. So a search killed under Ray goes on under either backend.
 
 Ray opens ports on every interface of the machine and cannot be told not to: a token made for this process keeps others
-out (Ray 2.52 and later). It sends no usage statistics, and what it writes is removed at the end.
+out. It sends no usage statistics, and what it writes is removed at the end.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
@@ -24,6 +25,8 @@ from typing import Any
 from freehold.core.errors import HouseFault, SettingsError, UsageError
 from freehold.train.search import Objective, Outcome, Progress, Ticket, TrialBook
 
+_TOKENS_SINCE = (2, 59)
+"""The release from which a local Ray asks for a token unless told not to."""
 _PREFIX = "fh-ray-"
 _VALUES = "values"
 _STEP, _VALUE, _END = "step", "value", "end"
@@ -65,7 +68,6 @@ def run_on_ray(study: TrialBook, objective: Objective, *, trials: int, workers: 
 def _environment() -> Mapping[str, str]:
     """What Ray reads when it starts. One token a process: Ray keeps the first that it has seen."""
     return {
-        "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -83,6 +85,9 @@ def _ray() -> tuple[Any, Any]:
         raise SettingsError(
             "Ray is not installed", hint='pip install "freehold[ray]", or leave --backend out'
         ) from None
+    if tuple(map(int, ray.__version__.split(".")[:2])) < _TOKENS_SINCE:
+        hint = 'pip install --upgrade "freehold[ray]"'
+        raise SettingsError(f"Ray {ray.__version__} opens its ports to everybody", hint=hint)
     return tune, ray
 
 
@@ -124,10 +129,10 @@ def _trial(config: Mapping[str, Any], objective: Objective) -> None:
     try:
         outcome = objective(config[_VALUES], report)
     except UsageError as error:
-        tune.report({_END: {"refused": [error.message, error.hint]}})
+        tune.report({_END: json.dumps({"refused": [error.message, error.hint]})})  # Ray would flatten what is nested
         return
     whole = outcome if isinstance(outcome, Outcome) else Outcome(float(outcome))
-    tune.report({_END: [whole.quality, whole.gain, whole.gain_error, whole.queries]})
+    tune.report({_END: json.dumps({"told": [whole.quality, whole.gain, whole.gain_error, whole.queries]})})
 
 
 def _desk(study: TrialBook, trials: int, progress: Progress) -> Any:
@@ -143,25 +148,25 @@ def _desk(study: TrialBook, trials: int, progress: Progress) -> Any:
         def __init__(self) -> None:
             self.tickets: dict[str, tuple[Ticket, float]] = {}
             self.searcher = Asked()
-            self.scheduler = Judge()
+            self.scheduler: Any = Judge()  # type: ignore[no-untyped-call, unused-ignore]
 
         def end(self, trial_id: str, result: Mapping[str, Any] | None, *, error: bool) -> None:
             ticket, started = self.tickets.pop(trial_id, (None, 0.0))
             if ticket is None:
                 return
             seconds = time.perf_counter() - started
-            end = (result or {}).get(_END)
-            if error or (end is None and not ticket.stopped):
+            end = json.loads((result or {}).get(_END, "{}"))
+            if error or not (end or ticket.stopped):
                 study.drop(ticket)
                 hint = "see what it was with --backend optuna, then give this command again"
                 self.failure = self.failure or HouseFault("a trial failed in its worker", hint=hint)
-            elif isinstance(end, dict):
+            elif "refused" in end:
                 try:
                     study.refuse(ticket, UsageError(end["refused"][0], hint=end["refused"][1]), seconds=seconds)
                 except UsageError as refused:
                     self.failure = refused
             else:
-                study.tell(ticket, Outcome(*end) if end else Outcome(ticket.last or 0.0), seconds=seconds)
+                study.tell(ticket, Outcome(*end["told"]) if end else Outcome(ticket.last or 0.0), seconds=seconds)
             progress("trials", study.ended, trials)
 
     class Asked(Searcher):  # type: ignore[misc, unused-ignore]
@@ -187,8 +192,12 @@ def _desk(study: TrialBook, trials: int, progress: Progress) -> Any:
     class Judge(FIFOScheduler):  # type: ignore[misc, unused-ignore]
         def on_trial_result(self, _controller: Any, trial: Any, result: Any) -> str:
             ticket, _ = desk.tickets.get(trial.trial_id, (None, 0.0))
-            reported = ticket is not None and _VALUE in result and _END not in result
-            stop = reported and ticket.report(result[_STEP], result[_VALUE])
+            stop = (
+                ticket is not None
+                and _VALUE in result
+                and _END not in result
+                and ticket.report(result[_STEP], result[_VALUE])
+            )
             return str(FIFOScheduler.STOP if stop else FIFOScheduler.CONTINUE)
 
         def __getstate__(self) -> dict[str, object]:

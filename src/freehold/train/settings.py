@@ -178,7 +178,7 @@ class TrainingOutcome:
     dev_before: float | None
     """Of the base model, by the same callback."""
     best_step: int
-    """Of the weights that were saved."""
+    """Of the weights that were saved. 0: no evaluation was better than the base, whose weights they are."""
     history: tuple[Evaluation, ...]
     stopped_early: bool
     retried_with_caching: bool

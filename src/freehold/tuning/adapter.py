@@ -107,13 +107,14 @@ def _searched(
         house,
         objective,
         space,
+        default=asdict(base),
         identity=["adapter", data.manifest.root, asdict(base)],
         seed=request.seed,
         progress=progress,
     )
     best = replace(base, **found.best)
     chosen = training.fit(pairs, dev.scores, ladder=[base, best])
-    return chosen, study_of(found, request.hyper, data, measure="nDCG@10 gain less its error", seed=request.seed)
+    return chosen, study_of(found, request.hyper, data, default=asdict(base), measure="nDCG@10", seed=request.seed)
 
 
 @dataclass

@@ -134,6 +134,7 @@ class _Maker:
             hint = "give a labelled set, feedback, pairs, or a number of synthetic questions"
             raise UsageError("there is nothing to make a training set of", hint=hint)
         self._engines = self._house.engines()
+        self._revision = self._house.shelf.revision
         self._source = read_splits(request.dataset, request.split)
         self._files = {
             role: sha256_hex(path.read_bytes())
@@ -318,7 +319,7 @@ class _Maker:
             "format": FORMAT,
             "request": asked,
             "digests": self._source.digests | self._files,
-            "revision": house.shelf.revision,
+            "revision": self._revision,
             "embedder": house.embedder.info.digest,
             "terms": house.terms.name,
             "plan": to_json(house.plan()),
@@ -340,8 +341,8 @@ class _Maker:
             origins=dict(Counter(example.origin for example in examples)),
             dataset=str(first.resolve()) if first else "synthetic",
             dataset_digest=sha256_hex(canonical_json(digests).encode()),
-            splits=(*source.train.split("+"), *([source.dev] if source.dev else [])) if source.train else (),
-            revision=self._house.shelf.revision,
+            splits=tuple(part.strip() for part in f"{source.train}+{source.dev}".split("+") if part.strip()),
+            revision=self._revision,
             embedder=self._house.embedder.info.digest,
             seed=request.seed,
             created=datetime.now(UTC).isoformat(timespec="microseconds"),

@@ -127,11 +127,14 @@ def _searched(house: House, data: TrainingSet, task: Task, request: Request, pro
         house,
         objective,
         space,
+        default=asdict(task.settings),
         identity=[task.digest, data.manifest.root],
         seed=request.settings.seed,
         progress=progress,
     )
-    study = study_of(found, request.hyper, data, measure="nDCG@10 on the dev pool", seed=request.settings.seed)
+    default = asdict(task.settings)
+    told = "nDCG@10 on the dev pool"
+    study = study_of(found, request.hyper, data, default=default, measure=told, seed=request.settings.seed)
     shred_tree(objective.work)
     return task.with_settings(found.best), study
 

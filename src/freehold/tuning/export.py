@@ -4,38 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from freehold.core.ports import Embedder
+from freehold.core.types import Embeddings
 from freehold.models.embed import open_embedder
 from freehold.models.facts import ModelFacts
+from freehold.train.settings import Kind
 from freehold.tuning.pool import Pool
-
-_SAMPLE = 200
-"""Passages whose vectors are compared one by one."""
 
 
 def compare_encoders(made: Path, facts: ModelFacts, pool: Pool, *, tokens: bool) -> Mapping[str, float]:
-    """Cosine of pooled (or token) vectors, mean and least, and the nDCG@10 lost on the pool.
+    """Cosine of pooled (or token) vectors of the passages, mean and least, and the nDCG@10 lost on the pool.
 
     ``made`` gets its int8 graph, which is part of the version from then on. The trained weights are run by torch.
     """
-    int8 = open_embedder("onnx", str(made), name=made.name, facts=facts)
-    exact = open_embedder("sentence-transformers", str(made), name=made.name, facts=facts)
-    sample = pool.passages[:_SAMPLE]
+    exact, int8 = (
+        _embedded(open_embedder(kind, str(made), name=made.name, facts=facts), pool, tokens=tokens)
+        for kind in ("sentence-transformers", "onnx")
+    )
     if tokens:
         cosines = [
             float((a * b).sum(axis=1).mean())
-            for a, b in zip(_tokens(int8)(sample, "document"), _tokens(exact)(sample, "document"), strict=True)
+            for a, b in zip(exact["document"].tokens or (), int8["document"].tokens or (), strict=True)
             if len(a)
         ]
-        loss = pool.by_tokens(_tokens(exact)) - pool.by_tokens(_tokens(int8))
+        loss = pool.by_tokens(lambda _, kind: exact[kind].tokens or ()) - pool.by_tokens(
+            lambda _, kind: int8[kind].tokens or ()
+        )
     else:
-        cosines = list((_vectors(int8)(sample, "document") * _vectors(exact)(sample, "document")).sum(axis=1))
-        loss = pool.by_vectors(_vectors(exact)) - pool.by_vectors(_vectors(int8))
+        cosines = list((exact["document"].vectors * int8["document"].vectors).sum(axis=1))
+        loss = pool.by_vectors(lambda _, kind: exact[kind].vectors) - pool.by_vectors(
+            lambda _, kind: int8[kind].vectors
+        )
     return _checks(cosines, loss)
+
+
+def _embedded(embedder: Embedder, pool: Pool, *, tokens: bool) -> Mapping[Kind, Embeddings]:
+    """All of the pool, once."""
+    return {
+        "query": embedder.embed_queries(pool.queries, tokens=tokens),
+        "document": embedder.embed_documents(pool.passages, tokens=tokens),
+    }
 
 
 def compare_pairs(made: Path, pool: Pool) -> Mapping[str, float]:
@@ -63,19 +75,3 @@ def _checks(cosines: Sequence[float], loss: float) -> Mapping[str, float]:
         "cosine_least": round(float(np.min(cosines)), 5),
         "ndcg_loss": round(loss, 5),
     }
-
-
-def _vectors(embedder: Embedder) -> Any:
-    def encode(texts: Sequence[str], kind: Literal["query", "document"]) -> Any:
-        embed = embedder.embed_queries if kind == "query" else embedder.embed_documents
-        return embed(texts).vectors
-
-    return encode
-
-
-def _tokens(embedder: Embedder) -> Any:
-    def encode(texts: Sequence[str], kind: Literal["query", "document"]) -> Any:
-        embed = embedder.embed_queries if kind == "query" else embedder.embed_documents
-        return embed(texts, tokens=True).tokens
-
-    return encode

@@ -38,31 +38,36 @@ class Hyper:
         objective: Any,
         space: Sequence[str],
         *,
-        default: Mapping[str, Any] | None = None,
+        default: Mapping[str, Any],
         identity: object,
         seed: int,
         progress: Progress,
     ) -> SearchResult:
-        """Search; killed, it goes on where it was when called again for the same."""
-        name = sha256_hex(canonical_json([identity, list(space), self.sampler, self.pruner, seed]).encode())[:12]
+        """Search, ``default`` first where it lies in the space; killed, it goes on where it was when called again."""
+        axes = parse_space(space)
+        known = {axis.name: default[axis.name] for axis in axes if default.get(axis.name) in axis}
+        name = sha256_hex(canonical_json([identity, list(space), known, self.sampler, self.pruner, seed]).encode())[:12]
         return search(
             objective,
-            parse_space(space),
+            axes,
             trials=self.trials,
             sampler=self.sampler,
             pruner=self.pruner,
             seed=seed,
             journal=workplace(house, f"search-{name}") / "journal.log",
             backend=self.backend,
-            default=default,
+            default=known if len(known) == len(axes) else None,
             identity=name,
             workers=self.workers,
             progress=progress,
         )
 
 
-def study_of(found: SearchResult, hyper: Hyper, training: TrainingSet, *, measure: str, seed: int) -> Study:
+def study_of(
+    found: SearchResult, hyper: Hyper, training: TrainingSet, *, default: Mapping[str, Any], measure: str, seed: int
+) -> Study:
     """The search as an experiment keeps it."""
+    tried = (t.number for t in found.trials if all(default.get(key) == value for key, value in t.settings.items()))
     return Study(
         name=training.name,
         sampler=hyper.sampler,
@@ -73,7 +78,7 @@ def study_of(found: SearchResult, hyper: Hyper, training: TrainingSet, *, measur
         queries=training.manifest.examples.get("dev", 0),
         trials=found.trials,
         best=found.best_number,
-        default=0,
+        default=next(tried, -1),
         pareto=(),
         importance=found.importance,
     )
@@ -103,15 +108,15 @@ def _value(hint: Any, value: str, text: str) -> Any:
         if value not in {"true", "false"}:
             raise UsageError(f"{text!r} is neither true nor false", hint="write true or false")
         return value == "true"
+    if get_origin(hint) is tuple:
+        item = get_args(hint)[0]
+        return tuple(item(part) for part in value.split("+") if part)
     for plain in (int, float):
         if hint is plain or plain in get_args(hint):
             try:
                 return plain(value)
             except ValueError:
                 raise UsageError(f"{text!r} is no number", hint=f"for example {text.partition('=')[0]}=8") from None
-    if get_origin(hint) is tuple:
-        item = get_args(hint)[0]
-        return tuple(item(part) for part in value.split("+") if part)
     choices = get_args(hint)
     if choices and value not in choices:
         raise UsageError(f"{text!r} is no choice", hint=f"one of {', '.join(map(str, choices))}")

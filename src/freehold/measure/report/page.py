@@ -112,7 +112,13 @@ def _view(experiment: Experiment, detail: Detail | None) -> dict[str, object]:
     }
 
 
-_TITLES = {"eval": "Evaluation", "compare": "Comparison", "gate": "Gate", "tune": "Search over settings"}
+_TITLES = {
+    "eval": "Evaluation",
+    "compare": "Comparison",
+    "gate": "Gate",
+    "tune": "Search over settings",
+    "train": "Training",
+}
 _VERDICTS: Mapping[Decision, tuple[str, str, str]] = {
     "passed": ("✓", "Passed", "The candidate is no worse than the margins allow in every check."),
     "refused": ("✕", "Refused", "The candidate is worse in at least one check."),
