@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate docs clean
+# The CPU build where an index has one by this name; a plain torch may be a CUDA build of several gigabytes.
+TORCH  ?= torch==2.13.0
+.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-tuning docs clean
 
 help:             ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -19,7 +21,8 @@ $(VENV)/base: pyproject.toml
 
 $(VENV)/dev: $(VENV)/base
 	@echo "installing the tools for tests, lint and docs"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[train,ray,mlflow]" --group dev
 	@touch $@
 
 install: $(VENV)/base   ## make the environment .venv with the base install
@@ -51,6 +54,9 @@ bench-measure: $(VENV)/dev  ## scoring and statistics beside ir-measures and ran
 
 bench-gate: $(VENV)/dev  ## the gate's own error rate, simulated (minutes)
 	@$(BIN)/python bench/gate/run.py
+
+bench-tuning: $(VENV)/dev  ## what tuning is worth on real sets (an hour or two): DATA=their folder
+	@$(BIN)/python bench/tuning/run.py $(if $(DATA),--data $(DATA))
 
 docs: $(VENV)/dev       ## build the documentation into site/
 	@$(BIN)/mkdocs build --strict --quiet

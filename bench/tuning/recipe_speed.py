@@ -6,7 +6,7 @@ The recipe is the one in sentence-transformers' documentation: SentenceTransform
 MultipleNegativesRankingLoss over (query, positive, hard negative). All arms have the same examples, base model, batch,
 length, learning rate, optimiser and threads; each turn is a process of its own, the arms take turns. A step is timed
 from the end of the one before to its own, so that loading and tokenizing count; the first is left out. ``--quality``
-trains one whole epoch in each arm instead and gives nDCG@10 of the dev split before and after.
+trains whole epochs in each arm instead and gives nDCG@10 of the dev split before and after.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from freehold.models.manifest import locate
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 SETTINGS: dict[str, Any] = {
-    "batch_size": 32, "epochs": 1, "max_tokens": 128, "learning_rate": 5e-5, "warmup_ratio": 0.1, "weight_decay": 0.0,
+    "batch_size": 32, "max_tokens": 128, "learning_rate": 5e-5, "warmup_ratio": 0.1, "weight_decay": 0.0,
     "temperature": 0.05, "negatives": 1, "evaluations_per_epoch": 1, "seed": 0,
 }  # fmt: skip
 ARMS: dict[str, dict[str, Any]] = {
@@ -60,18 +60,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--arms", default=";".join(ARMS), help="names with ; between them")
     parser.add_argument("--quality", action="store_true")
+    parser.add_argument("--examples", type=int, help="with --quality: so many of the training split; all")
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--save", action="store_true", help="into bench/results")
     parser.add_argument("--turn", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.turn:
-        print(json.dumps(turn(options.turn[0], Path(options.turn[1]), options.threads)))
+        print(json.dumps(turn(options.turn[0], Path(options.turn[1]), options.threads, options.epochs)))
         return
     base = locate("all-minilm-l6-v2")
     sets = Sets(options.data / options.set, base)
     before = sets.quality(base) if options.quality else None
     runs: dict[str, list[dict[str, Any]]] = {arm: [] for arm in options.arms.split(";")}
     with tempfile.TemporaryDirectory() as work:
-        examples = sets.examples(None if options.quality else options.steps * SETTINGS["batch_size"])
+        examples = sets.examples(options.examples if options.quality else options.steps * SETTINGS["batch_size"])
         (Path(work) / "examples.json").write_text(json.dumps(examples))
         for _ in range(1 if options.quality else options.turns):
             for arm, done in runs.items():
@@ -102,7 +104,7 @@ def child(arm: str, work: Path) -> dict[str, Any]:
     return result
 
 
-def turn(arm: str, work: Path, threads: int) -> dict[str, Any]:
+def turn(arm: str, work: Path, threads: int, epochs: int) -> dict[str, Any]:
     """One turn of one arm in this process."""
     import torch
 
@@ -118,9 +120,9 @@ def turn(arm: str, work: Path, threads: int) -> dict[str, Any]:
 
     base = locate("all-minilm-l6-v2")
     if arm == "recipe":
-        recipe(base, examples, work, mark)
+        recipe(base, examples, work, mark, epochs)
     else:
-        freehold(base, examples, work, mark, {**SETTINGS, "threads": threads, **ARMS[arm]})
+        freehold(base, examples, work, mark, {**SETTINGS, "threads": threads, "epochs": epochs, **ARMS[arm]})
     gaps = np.diff(np.array(marks), axis=0)
     return {
         "wall_s": float(np.median(gaps[:, 0])),
@@ -130,7 +132,7 @@ def turn(arm: str, work: Path, threads: int) -> dict[str, Any]:
     }
 
 
-def recipe(base: Path, examples: list[ExampleTexts], work: Path, mark: Callable[[], None]) -> None:
+def recipe(base: Path, examples: list[ExampleTexts], work: Path, mark: Callable[[], None], epochs: int) -> None:
     import datasets
     from sentence_transformers import (
         SentenceTransformer,
@@ -153,9 +155,9 @@ def recipe(base: Path, examples: list[ExampleTexts], work: Path, mark: Callable[
             "negative": [e.negatives[0] for e in examples],
         }
     )
-    steps = -(-len(examples) // SETTINGS["batch_size"])
+    steps = -(-len(examples) // SETTINGS["batch_size"]) * epochs
     arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(work / "recipe"), num_train_epochs=1, per_device_train_batch_size=SETTINGS["batch_size"],
+        output_dir=str(work / "recipe"), num_train_epochs=epochs, per_device_train_batch_size=SETTINGS["batch_size"],
         learning_rate=SETTINGS["learning_rate"], warmup_steps=round(SETTINGS["warmup_ratio"] * steps), use_cpu=True,
         save_strategy="no", report_to="none", disable_tqdm=True, seed=SETTINGS["seed"], dataloader_pin_memory=False,
     )  # fmt: skip

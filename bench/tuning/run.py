@@ -4,7 +4,8 @@
 
 Everything goes through the product as a user would: ingest, training set, ``tune adapter``, ``tune embedder``, fitted
 weights, and the search of the house. Models and weights are chosen on the dev part of the training set; the split that
-is reported is looked at once, at the end. A killed run goes on where it was. Results: bench/results/tuning-DATE.{json,md}
+is reported is looked at once, at the end. A killed run goes on where it was.
+Results: bench/results/tuning-DATE.json and .md
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import argparse
 import json
 import os
 import resource
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -223,7 +223,7 @@ def rows(arms: Mapping[str, Any], labels: Labels, seed: int) -> list[dict[str, A
                     "relative": float(values[:, 0].mean() / base[:, 0].mean() - 1),
                 },
                 "cut": cut,
-                "false_positives": false_positives(run, labels, cut, base_profile[CUT]),
+                "false_positives": false_positives(run, labels, cut),
             }
         )
     return found
@@ -249,7 +249,7 @@ def cut_that_keeps(recalls: np.ndarray, wanted: float) -> float | None:
     return None
 
 
-def false_positives(run: Any, labels: Labels, cut: float | None, wanted: float) -> float | None:
+def false_positives(run: Any, labels: Labels, cut: float | None) -> float | None:
     """Wrong hits per query down to the cut: places less what of them is relevant."""
     if cut is None:
         return None
@@ -270,7 +270,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
             f"## {result['set']}, split {result['split']}, {result['queries']} questions, seed {result['seed']}",
             "",
             f"Trained on {result['training']['train']:,} questions with {result['recipe']}: embedder "
-            f"{seconds['embedder'] / 60:.1f} min, adapter {seconds['adapter']:.0f} s, all told, on {result['cores']} cores.",
+            f"{seconds['embedder'] / 60:.1f} min, adapter {seconds['adapter']:.0f} s, on {result['cores']} cores.",
             "",
             "| | nDCG@10 | R@10 | R@50 | nDCG@10 against base hybrid | | cut | wrong hits |",
             "|---|---|---|---|---|---:|---:|---:|",

@@ -55,15 +55,17 @@ def write(root: Path) -> Path:
 
 def build(root: Path, beir: Path) -> Path:
     """A house that holds the papers."""
-    values = {"house.name": "school", "gate.measures": ("nDCG@10",), "gate.margin": 0.1}  # all that thirty questions can show
+    values = {
+        "house.name": "school",
+        "gate.measures": ("nDCG@10",),
+        "gate.margin": 0.1,
+    }  # all that thirty questions can show
     with House.create(root / "house", values) as house:
         house.ingest_beir(beir)
     return root / "house"
 
 
-def run(
-    *arguments: str, house: Path, check: bool = False, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, house: Path, check: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from freehold.cli.main import main; main()", "--house", str(house), *arguments]
     return subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=check

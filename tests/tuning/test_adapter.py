@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import school
-from conftest import School
 
+from conftest import School
 from freehold.core.errors import HouseBusy, HouseMismatch, ModelMismatch, UsageError
 from freehold.core.faults import KILL_AT
 from freehold.core.ids import new_id
@@ -235,7 +235,9 @@ def test_too_few_examples(made: School, tmp_path: Path) -> None:
 
 
 def test_what_it_is_asked_for_and_is_not(own: School) -> None:
-    error = school.run_json("tune", "adapter", "--data", str(own.beir), "--set", "learning_rat=1", house=own.house, code=2)
+    error = school.run_json(
+        "tune", "adapter", "--data", str(own.beir), "--set", "learning_rat=1", house=own.house, code=2
+    )
     assert "learning_rate" in error["error"]["hint"]
     error = school.run_json("models", "promote", "ffffffff", house=own.house, code=2)
     assert "models list" in error["error"]["hint"]

@@ -21,7 +21,7 @@ def print_demo(report: DemoReport, *, as_json: bool) -> None:
             {
                 "ingest": ingest_json(report.ingest),
                 "quality": experiment_json(report.experiment),
-                "tuning": {**tuned_json(report.tuned), "gain": experiment_json(report.gain)},
+                "tuning": tuned_json(report.tuned) | {"gain": experiment_json(report.gain)},
                 "answers": [{"question": question, **answer_json(answer)} for question, answer in report.answers],
             }
         )

@@ -78,8 +78,8 @@ def init(
     with House.create(folder, values) as house:
         model = house.settings.embedder_model
     if pull:
-        for name in (model, DETECTOR):
-            models.pull_model(name, to=None)
+        for needed in (model, DETECTOR):
+            models.pull_model(needed, to=None)
     if as_json:
         output.print_json({"house": str(folder.resolve()), "model": model})
     else:

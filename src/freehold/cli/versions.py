@@ -261,8 +261,8 @@ def print_training(training: TrainingSet, *, as_json: bool) -> None:
         ends = check.miss_rate_ci95
         rate = f" [{ends[0]:.1%}, {ends[1]:.1%}]" if ends else ""
         out.print(
-            f"{replaced:,} mentions of people replaced; {check.detector} misses {check.missed} of {check.labelled}{rate} "
-            f"in {escape(check.sample)}",
+            f"{replaced:,} mentions of people replaced; {check.detector} misses {check.missed} of {check.labelled}"
+            f"{rate} in {escape(check.sample)}",
             soft_wrap=True,
         )
     out.print(f"next: freehold tune plan --data {escape(training.name)}", soft_wrap=True)

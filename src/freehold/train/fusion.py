@@ -104,20 +104,23 @@ def fit(
     *,
     depths: Depths = _AS_SERVED,
     fusions: Sequence[Fusion] = ("weighted",),
+    dense_weights: Sequence[float] = WEIGHTS,
     seed: int = 0,
 ) -> Fitted:
     """The blend of the grid with the best mean nDCG, drawn to the default.
 
     Of the blends whose mean is within one standard error of the best, paired, it is the one nearest to the default (the
     one-standard-error rule: Breiman et al. 1984). The default stays where the cross-validated gain is not above its own
-    standard error. ``seed`` deals groups to folds. Raises UsageError for fewer than FEWEST_QUERIES queries.
+    standard error. ``dense_weights``: those that are tried. ``seed`` deals groups to folds. Raises UsageError for fewer than FEWEST_QUERIES queries.
     """
     if len(queries) < FEWEST_QUERIES:
         raise UsageError(
             f"{len(queries)} labelled queries to fit weights on, at least {FEWEST_QUERIES} are needed",
             hint="label more queries, or keep the default weights",
         )
-    blends = grid(default, fusions=fusions, rerank=depths.rerank > 0 and _reranked(queries))
+    blends = grid(
+        default, fusions=fusions, dense_weights=dense_weights, rerank=depths.rerank > 0 and _reranked(queries)
+    )
     scores = ndcg(queries, blends, depths=depths)
     folds = fold_numbers(queries, FOLDS, seed=seed)
     cross = scores[:, 0].copy()
@@ -137,12 +140,18 @@ def _reranked(queries: Sequence[LabelledQuery]) -> bool:
     return any(query.similarity is not None for query in queries)
 
 
-def grid(default: Blend, *, fusions: Sequence[Fusion] = ("weighted",), rerank: bool = True) -> list[Blend]:
+def grid(
+    default: Blend,
+    *,
+    fusions: Sequence[Fusion] = ("weighted",),
+    dense_weights: Sequence[float] = WEIGHTS,
+    rerank: bool = True,
+) -> list[Blend]:
     """The default, then every other blend of the grid; what does not matter to a fusion does not multiply it."""
     found = {default: None}
     for fusion in fusions:
         for dense, k, again in product(
-            WEIGHTS if fusion != "dbsf" else (default.dense_weight,),
+            dense_weights if fusion != "dbsf" else (default.dense_weight,),
             RRF_KS if fusion == "rrf" else (default.rrf_k,),
             WEIGHTS if rerank else (default.rerank_weight,),
         ):

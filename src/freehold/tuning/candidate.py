@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from freehold.house import TUNING, House
 from freehold.journeys.evaluate import RUN_DEPTH, candidates, checked_queries, retrieve
 from freehold.journeys.ingest import Progress
 from freehold.journeys.locate import locate
-from freehold.journeys.search import Engines, Plan, reranks
+from freehold.journeys.search import Candidates, Engines, Plan, reranks
 from freehold.measure.assess import Assessment
 from freehold.measure.labels import Labels
 from freehold.measure.ranking import Measure
@@ -171,7 +171,10 @@ def refitted(house: House, engines: Engines, labels: Labels, *, seed: int, progr
         return {}
     plan = replace(plan, rerank_depth=house.settings.retrieval.rerank_depth if engines.reranker else 0)
     found = labelled_queries(labels, plan, engines, house=house, progress=progress)
-    fitted = fusion.fit(found, blend_of(plan), depths=depths_of(plan), seed=seed)
+    # A model that reads texts is asked about what the plan would have it rerank alone: other weights would have others.
+    fixed = engines.reranker is not None and engines.reranker.unit != "maxsim"
+    weights = (plan.dense_weight,) if fixed else fusion.WEIGHTS
+    fitted = fusion.fit(found, blend_of(plan), depths=depths_of(plan), dense_weights=weights, seed=seed)
     own = blend_of(plan).settings()
     return {key: value for key, value in fitted.blend.settings().items() if own.get(key) != value}
 
@@ -186,10 +189,18 @@ def labelled_queries(
     for done, (query, legs) in enumerate(candidates(queries, [plan], engines), 1):
         ids = {scored.chunk_id for scored in (s for listed in legs.legs.values() for s in listed)}
         units = {c: located.units(place, labels.qrels[query.id]) for c, place in house.shelf.places(ids).items()}
-        scores = legs.scores(sorted(units)) if reranks(plan, engines) else None
+        scores = legs.scores(_scored(legs, units, plan, engines)) if reranks(plan, engines) else None
         found.append(LabelledQuery(query.id, legs.legs, units, labels.qrels[query.id], scores))
         progress("fusion", done, len(queries))
     return found
+
+
+def _scored(legs: Candidates, units: Mapping[str, object], plan: Plan, engines: Engines) -> Sequence[str]:
+    """Ids of the chunks that the reranker is asked about: all where that costs little, else those at the top."""
+    if engines.reranker is not None and engines.reranker.unit == "maxsim":
+        return sorted(units)
+    ranked, _ = legs.first_stage(plan, depth=plan.candidates)
+    return [scored.chunk_id for scored in ranked if scored.chunk_id in units][: plan.rerank_depth]
 
 
 def blend_of(plan: Plan) -> Blend:
