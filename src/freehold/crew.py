@@ -136,10 +136,10 @@ class Crew:
     def reranker(self) -> Reranker | None:
         """The reranker in force; None where the settings want none or the embedder cannot."""
         version, part = self.versions.get("reranker"), self.file_settings.reranker
-        if part.kind == "none":
-            return None
         if version is not None and version.kind == "cross-encoder":
             return self._text_reranker(self._folder_of(version.id), name=version.id[:8])
+        if version is None and part.kind == "none":
+            return None
         if self.token_encoder and self.token_codec:
             maker = self.token_encoder.info.digest
             return TokenReranker(self._shelf, self.token_codec, maker=maker, encoder=self.token_encoder)
@@ -147,14 +147,14 @@ class Crew:
             if not part.model:
                 hint = "name a folder or a packaged model in reranker.model, or promote a tuned one"
                 raise SettingsError('reranker.kind = "cross-encoder" has no model', hint=hint)
-            return self._text_reranker(Path(part.model), name=part.model)
+            return self._text_reranker(part.model, name=part.model)
         if self.codec is None:
             return None
         return TokenReranker(self._shelf, self.codec, maker=self.encoder.info.digest)
 
-    def _text_reranker(self, folder: Path, *, name: str) -> Reranker:
+    def _text_reranker(self, model: str | Path, *, name: str) -> Reranker:
         threads = self.file_settings.embedder.threads or os.cpu_count() or 1
-        return TextReranker(self._shelf, open_cross_encoder(folder, name=name, threads=threads))
+        return TextReranker(self._shelf, open_cross_encoder(model, name=name, threads=threads))
 
 
 def _in_force(settings: Settings, versions: Mapping[Role, ModelVersion]) -> Settings:

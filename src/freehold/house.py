@@ -348,6 +348,7 @@ class House:
             candidates=part.candidates,
             rerank_depth=part.rerank_depth if rerank else 0,
             rerank_weight=chosen.reranker.weight,
+            rerank_budget_ms=chosen.reranker.budget_ms if rerank else 0.0,
         )
 
     # -- inside --------------------------------------------------------------------------------------------------

@@ -112,6 +112,6 @@ def no_orphans(root: Path) -> None:
         generation = house.generation()
         assert generation is not None
         assert generation.revision == house.shelf.revision
-        assert set(house._current_index().ids()) == house.shelf.chunk_ids()
+        assert set(house.engines().index.ids()) == house.shelf.chunk_ids()
         folders = [path for path in (root / "index").iterdir() if path.is_dir()]
         assert len(folders) == 1, folders

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from freehold.cli.measured import differences, experiment_json, print_experiment
+from freehold.cli.measured import experiment_json, print_experiment, side_by_side
 from freehold.cli.output import answer_json, ingest_json, out, print_answer, print_ingest, print_json
 from freehold.cli.versions import tuned_json
 
@@ -32,10 +32,11 @@ def print_demo(report: DemoReport, *, as_json: bool) -> None:
     out.rule("[bold]2. Measure: test questions in three languages[/]", align="left")
     print_experiment(report.experiment, as_json=False)
     out.print()
-    out.rule("[bold]3. Tune: a query adapter, learned from other questions[/]", align="left")
+    out.rule("[bold]3. Tune: questions of the claims desk, in its own shorthand[/]", align="left")
     version, examples = report.tuned.version, report.tuned.training.manifest.examples
-    out.print(f"{examples['train']} examples to learn from, {examples['dev']} to choose on; {version.seconds:.0f} s")
-    out.print(differences(report.gain.comparisons))
+    counted = f"{examples['train']} examples to learn from, {examples['dev']} to choose on"
+    out.print(f"A query adapter: {counted}; {version.seconds:.0f} s")
+    out.print(side_by_side(report.gain, before="B", after="A"))
     for note in report.tuned.notes:
         out.print(f"note: {note}", soft_wrap=True)
     out.print()

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from rich.table import Table
 from rich.text import Text
 
-from freehold.cli.output import many, out, print_json
+from freehold.cli.output import many, out, plain_table, print_json
 from freehold.core.errors import UsageError
 from freehold.core.experiment import (
     AnswerResult,
@@ -128,6 +128,17 @@ def differences(rows: Sequence[Comparison]) -> Table:
     cells = {(row.run, row.base, row.measure): row for row in rows}
     for measure in dict.fromkeys(row.measure for row in rows):
         table.add_row(measure, *(difference_text(cells[*pair, measure]) for pair in pairs))
+    return table
+
+
+def side_by_side(experiment: Experiment, *, before: str, after: str) -> Table:
+    """Two runs and their paired difference, measures down."""
+    table = plain_table("on test questions", "as before", "tuned", "difference")
+    runs = {run.name: run.measures for run in experiment.runs}
+    rows = {row.measure: row for row in experiment.comparisons if not row.slice}
+    for old, new in zip(runs[before], runs[after], strict=True):
+        row = rows.get(old.measure)
+        table.add_row(old.measure, estimate_text(old), estimate_text(new), difference_text(row) if row else "")
     return table
 
 

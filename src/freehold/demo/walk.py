@@ -1,4 +1,4 @@
-"""The demo: ingest the Meridian papers, measure the search, tune it, see what that is worth, ask a few questions."""
+"""The demo: ingest the Meridian papers, measure the search, tune it to the claims desk, see the gain, ask questions."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from freehold.tuning.candidate import Tuned
 from freehold.tuning.pseudonyms import MODEL as DETECTOR
 
 MERIDIAN = Path(__file__).parent / "meridian"
+DESK = MERIDIAN / "desk"
+"""Questions about the same papers in the shorthand of the claims desk, which none of the papers explains."""
 LANGUAGES = ("en", "de", "fr")
 ASKED = (
     "What excess do I pay when my windscreen is replaced?",
@@ -51,9 +53,9 @@ class DemoReport:
     page: str
     """The measurement as an HTML page."""
     tuned: Tuned
-    """A query adapter, trained on the train questions and chosen on the dev ones."""
+    """A query adapter, trained on the desk's train questions and chosen on its dev ones."""
     gain: Experiment
-    """It beside what serves, on the test questions, which it never saw."""
+    """It beside what serves, on the desk's test questions, which it never saw."""
     answers: tuple[tuple[str, Answer], ...]
 
 
@@ -73,13 +75,14 @@ def walk(keep: Path | None, *, progress: Progress, download: Callable[[str, int]
 
 
 def _tuned(house: House, progress: Progress) -> tuple[Tuned, Experiment]:
-    training = data.prepare(house, data.Request(dataset=MERIDIAN), progress=progress)
+    """An adapter that learned the desk's shorthand, and what it gains: no embedder knows what stands for what here."""
+    training = data.prepare(house, data.Request(dataset=DESK), progress=progress)
     tuned = adapter.tune_adapter(house, training, adapter.Request(), progress=progress)
     told = compare(
         house,
         f"{MODEL}{tuned.version.id}",
         LIVE,
-        dataset=MERIDIAN,
+        dataset=DESK,
         split=MEASURED.split,
         measures=MEASURED.measures,
         call={},

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -159,7 +159,8 @@ def tune_retrieval(house: House, request: Request, *, progress: Progress) -> Fou
         if chunker not in houses:  # all its trials were run by earlier calls
             grounds[chunker]()
         best_house = houses[chunker]
-        sides = {DEFAULT: (house, house.plan()), TUNED: (best_house, plan_of(values))}
+        tuned = replace(plan_of(values), rerank_budget_ms=house.plan().rerank_budget_ms)
+        sides = {DEFAULT: (house, house.plan()), TUNED: (best_house, tuned)}
         kept = _tell_apart(sides, unseen, study, request, started=started, progress=progress)
         settings = _settings(house, values, chunkers[chunker]) if found.best != found.default else {}
         candidate = _write(folder, house, settings, best_house)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def write_folder(out: Path, fill: Callable[[Path], None]) -> None:
         fill(made)
         sync_tree(made)
         made.rename(out)
-        sync_directory(out.parent)
+        sync(out.parent)
     except FreeholdError:
         shred_tree(made)
         raise
@@ -77,6 +78,15 @@ def write_pair_encoder(folder: Path, base: Path, architecture: str, *, max_token
     write_json(folder / "cross_encoder.json", {"max_tokens": max_tokens})
 
 
+def write_whole(path: Path, value: object) -> None:
+    """A JSON file that after any crash is either the old one or the new one."""
+    temporary = path.with_name(path.name + ".new")
+    write_json(temporary, value)
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
 def write_json(path: Path, value: object) -> None:
     """With keys as they come, readable."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -97,18 +107,11 @@ def _read(path: Path) -> Mapping[str, Any]:
 def sync_tree(folder: Path) -> None:
     """Have every file and directory of a folder on disk."""
     for path in (*folder.rglob("*"), folder):
-        if path.is_dir():
-            sync_directory(path)
-            continue
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)
 
 
-def sync_directory(path: Path) -> None:
-    """Have a directory's entries on disk: a rename is not before its directory is."""
+def sync(path: Path) -> None:
+    """Have a file on disk, or a directory's entries: a rename is not before its directory is."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -120,13 +123,18 @@ def shred_tree(folder: Path) -> None:
     """Overwrite and remove a folder's files, and the folder. Nothing happens where there is none."""
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
-            with path.open("r+b") as file:
-                left = path.stat().st_size
-                while left > 0:
-                    left -= file.write(bytes(min(left, 1 << 20)))
-                file.flush()
-                os.fsync(file.fileno())
+            with suppress(OSError):  # a full disk may refuse; what can be done then is to remove it
+                _overwrite(path)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        left = path.stat().st_size
+        while left > 0:
+            left -= file.write(bytes(min(left, 1 << 20)))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def is_storage_error(error: BaseException) -> bool:

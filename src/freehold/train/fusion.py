@@ -111,7 +111,8 @@ def fit(
 
     Of the blends whose mean is within one standard error of the best, paired, it is the one nearest to the default (the
     one-standard-error rule: Breiman et al. 1984). The default stays where the cross-validated gain is not above its own
-    standard error. ``dense_weights``: those that are tried. ``seed`` deals groups to folds. Raises UsageError for fewer than FEWEST_QUERIES queries.
+    standard error. ``dense_weights``: those tried. ``seed`` deals groups to folds. Raises UsageError for fewer than
+    FEWEST_QUERIES queries.
     """
     if len(queries) < FEWEST_QUERIES:
         raise UsageError(

@@ -27,7 +27,7 @@ from freehold.core.errors import FreeholdError, HouseFault, ModelNotFound, Setti
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.training import ExampleTexts
 from freehold.train.batches import Batches, plan
-from freehold.train.folders import is_storage_error, shred_tree, storage_fault, sync_tree, write_folder, write_json
+from freehold.train.folders import is_storage_error, shred_tree, storage_fault, write_folder, write_whole
 from freehold.train.settings import Evaluation, Progress, Report, Training, TrainingOutcome
 
 FEWEST_EXAMPLES = 16
@@ -348,9 +348,7 @@ def _opened(root: Path, identity: str, *, short_of_memory: bool = False) -> dict
 
 def _write_record(root: Path, record: Mapping[str, Any]) -> None:
     root.mkdir(parents=True, exist_ok=True)
-    write_json(root / f"{_RECORD}.new", record)
-    (root / f"{_RECORD}.new").replace(root / _RECORD)
-    sync_tree(root)
+    write_whole(root / _RECORD, record)
 
 
 # -- surroundings -----------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from freehold.core.errors import UsageError
 from freehold.core.faults import step
 from freehold.train.batches import Batches
 from freehold.train.collate import row_of
-from freehold.train.folders import shred_tree, sync_tree, write_json
+from freehold.train.folders import shred_tree, sync_tree, write_whole
 from freehold.train.settings import Evaluation, Progress, Report, Training
 
 DONE = "complete.json"
@@ -159,8 +159,7 @@ class _Kept:
         watch.ended = watch.ended or (watch.dev is not None and len(since) >= watch.patience)
         here = root / f"checkpoint-{number}"
         sync_tree(here)
-        write_json(here / DONE, {"ended": watch.ended or number >= self.state.max_steps, "early": watch.ended})
-        sync_tree(here)
+        write_whole(here / DONE, {"ended": watch.ended or number >= self.state.max_steps})
         for other in checkpoints(root):
             if other not in {number, self.state.best_global_step}:
                 shred_tree(root / f"checkpoint-{other}")
