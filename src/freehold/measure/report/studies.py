@@ -51,6 +51,8 @@ class StudyView:
     """Settings that were the same in every trial."""
     left_out: int
     """Trials that have no place in the plane of quality and latency."""
+    timed: bool
+    """Whether any trial has a latency."""
     trials: Markup
     history: Markup
     importance: Markup
@@ -72,6 +74,7 @@ def view(study: Study) -> StudyView:
         ),
         tuple((key, settings[0][key]) for key, found in values.items() if len(found) == 1),
         sum(not _placeable(trial) for trial in study.trials),
+        any(trial.p95_ms is not None for trial in study.trials),
         trials("plot-trials", f"{study.measure} against latency, trial by trial", study),
         history("plot-history", f"{study.measure} in the order tried", study),
         importance("plot-importance", "What the quality depended on", shares),
@@ -100,7 +103,9 @@ def importance(name: str, title: str, shares: Sequence[tuple[str, float]]) -> Ma
 
 
 def _trial_mark(trial: Trial, study: Study, x: float, y: float) -> Markup:
-    spoken = f"trial {trial.number}, {trial.state}: {measure(trial.quality)} at {ms(trial.p95_ms)}"
+    spoken = f"trial {trial.number}, {trial.state}: {measure(trial.quality)}"
+    if trial.p95_ms is not None:
+        spoken += f" at {ms(trial.p95_ms)}"
     if trial.number == study.best:
         return shape(STAR, x, y, radius=7, class_="mark s1", title=spoken)
     if trial.number == study.default:
