@@ -68,7 +68,7 @@ def build(root: Path, beir: Path) -> Path:
 def run(*arguments: str, house: Path, check: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from freehold.cli.main import main; main()", "--house", str(house), *arguments]
     return subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=check
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=900, check=check
     )
 
 
