@@ -43,7 +43,7 @@ SETTINGS: dict[str, Any] = {
 ARMS: dict[str, dict[str, Any]] = {
     "recipe": {},
     "freehold": {},
-    "freehold, no dropout": {"dropout": 0.0},
+    "freehold, the model's dropout": {"dropout": None},
     "freehold, 4 layers frozen": {"freeze_embeddings": True, "freeze_layers": 4},
     "freehold, LoRA r16": {"lora_rank": 16},
     "freehold, cached": {"loss": "cached-mnrl"},

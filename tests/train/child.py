@@ -37,6 +37,7 @@ def train(kind: str, base: Path, root: Path, **settings: Any) -> dict[str, Any]:
         "dev": (lambda _ask: next(scores)) if settings.pop("scored", False) else None,
     }  # fmt: skip
     told = {
+        "dropout": None,
         "threads": 1,
         "batch_size": 6,
         "epochs": 2,

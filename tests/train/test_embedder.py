@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from conftest import Tiny
 
 SETTINGS = EmbedderTraining(
-    threads=1, batch_size=6, epochs=2, max_tokens=40, negatives=2, learning_rate=1e-3, weight_decay=0.0
+    threads=1, batch_size=6, epochs=2, max_tokens=40, negatives=2, learning_rate=1e-3, dropout=None
 )
 
 

@@ -35,8 +35,12 @@ from freehold.train.settings import (
 if TYPE_CHECKING:
     from conftest import Tiny
 
-LATE = LateInteractionTraining(threads=1, batch_size=6, epochs=2, max_tokens=40, negatives=2, learning_rate=1e-3)
-PAIRS = CrossEncoderTraining(threads=1, batch_size=6, epochs=1, max_tokens=40, negatives=3, learning_rate=1e-3)
+LATE = LateInteractionTraining(
+    dropout=None, threads=1, batch_size=6, epochs=2, max_tokens=40, negatives=2, learning_rate=1e-3
+)
+PAIRS = CrossEncoderTraining(
+    dropout=None, threads=1, batch_size=6, epochs=1, max_tokens=40, negatives=3, learning_rate=1e-3
+)
 TEXTS = ["rope, sail [SEP] ice", "x" * 20, "who?"]
 
 

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import school
-
-
-@dataclass(frozen=True)
-class School:
-    beir: Path
-    house: Path
+from school import School
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ TOPICS = {
 }
 SPLITS = ("train", "train", "train", "dev", "test")
 """By boat: those asked about in one split are not asked about in another."""
+
+
+@dataclass(frozen=True)
+class School:
+    """The papers as a BEIR folder, and a house that holds them."""
+
+    beir: Path
+    house: Path
 
 
 def write(root: Path) -> Path:

@@ -19,7 +19,7 @@ from freehold.train.feed import PairFeed, PairRow, Row
 from freehold.train.settings import Training
 
 ROWS = 8
-"""Rows that go through a transformer at once on a CPU: few enough for their hidden states to stay in its cache."""
+"""Rows for each thread that go through a transformer at once on a CPU: their hidden states stay in its cache."""
 
 _FAMILIES = {"bert", "roberta", "xlm-roberta", "camembert", "mpnet"}
 _FAMILIES_HINT = "encoders of the BERT, RoBERTa and MPNet families can be trained, from a folder with all their weights"
@@ -59,7 +59,7 @@ class _Body(Module):  # type: ignore[misc]
         inputs["position_ids"] = (self._first + torch.arange(ids.shape[1], device=ids.device)).expand_as(ids)
         lengths = features["attention_mask"].sum(dim=1)
         order = torch.argsort(lengths, descending=True, stable=True)
-        for rows in order.split(ROWS if ids.device.type == "cpu" else len(order)):
+        for rows in order.split(ROWS * torch.get_num_threads() if ids.device.type == "cpu" else len(order)):
             width = int(lengths[rows[0]])
             yield rows, {key: value[rows, :width] for key, value in inputs.items()}
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import school
+from school import School
 
-from conftest import School
 from freehold.core.errors import HouseBusy, HouseMismatch, ModelMismatch, UsageError
 from freehold.core.faults import KILL_AT
 from freehold.core.ids import new_id

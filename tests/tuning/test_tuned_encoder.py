@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import school
+from school import School
 
-from conftest import School
 from freehold.core.errors import UsageError
 from freehold.house import House, open_house
 from freehold.tuning import encoder
