@@ -93,7 +93,7 @@ def measure(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]
     with open_house(root) as house:
         begun = time.perf_counter()
         request = data.Request(dataset=options.data / name, seed=seed)
-        training = data.prepare(house, request, progress=say, pseudonymise=False)
+        training = data.prepare(house, request, progress=say)
         seconds["training data"] = time.perf_counter() - begun
         labels = read_labels(options.data / name, split)
         arms: dict[str, dict[str, np.ndarray]] = {}

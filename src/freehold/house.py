@@ -24,6 +24,7 @@ from freehold.core.errors import (
     UsageError,
 )
 from freehold.core.experiment import Experiments
+from freehold.core.files import shred_tree, storage_fault, write_durably
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.ports import Embedder, Generator, Reranker, VectorIndex
 from freehold.core.shelf import Quarantined, Shelf, Stats
@@ -42,7 +43,6 @@ from freehold.journeys.sync import maker, sync, weed
 from freehold.models.generate import open_generator
 from freehold.models.pull import verify
 from freehold.store.experiments import ExperimentFolder
-from freehold.store.files import shred_tree, storage_fault, write_durably
 from freehold.store.lock import writer_lock
 from freehold.store.registry import ModelFolder
 from freehold.store.shelf import HouseShelf

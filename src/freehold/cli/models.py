@@ -102,10 +102,13 @@ def models_promote(
 ) -> None:
     """Put a version into service if the gate lets it: exit 0 if it did, 1 if not. What serves goes on meanwhile."""
     from freehold.tuning.promote import promote
+    from freehold.tuning.tracking import tell_states
 
     with open_house(context) as house, output.progress_bars() as progress:
+        before = house.registry.lineup()
         done = promote(house, version, data=data, split=split or None, call=passed(context), progress=progress)
-    versions.print_promotion(done, as_json=as_json)
+        versions.print_promotion(done, as_json=as_json)
+        tell_states(house, since=before)  # last: it serves, whatever becomes of this
     if not done.promoted:
         raise typer.Exit(1)
 
@@ -114,10 +117,13 @@ def models_promote(
 def models_rollback(context: typer.Context, as_json: Json = False) -> None:
     """Return to what served before the last promotion."""
     from freehold.tuning.promote import rollback
+    from freehold.tuning.tracking import tell_states
 
     with open_house(context) as house, output.progress_bars() as progress:
+        before = house.registry.lineup()
         lineup = rollback(house, progress=progress)
         versions.print_lineup(house, lineup, as_json=as_json)
+        tell_states(house, since=before)
 
 
 @models_app.command("remove")

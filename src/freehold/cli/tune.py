@@ -34,6 +34,7 @@ PrunerOption = Annotated[
     Literal["median", "hyperband", "none"], typer.Option(help="Which trials are stopped before their end.")
 ]
 BackendOption = Annotated[Literal["optuna", "ray"], typer.Option(help="Where trials run; ray: on Ray Tune.")]
+Workers = Annotated[int, typer.Option(min=1, help="Trials at a time, with --backend ray.")]
 Space = Annotated[
     list[str] | None,
     typer.Option("--space", metavar="KEY=RANGE", help="What to search: learning_rate=1e-5..1e-3:log, epochs=1|2|3."),
@@ -145,6 +146,7 @@ def tune_adapter(
     sampler: SamplerOption = "tpe",
     pruner: PrunerOption = "none",
     backend: BackendOption = "optuna",
+    workers: Workers = 1,
     space: Space = None,
     setting: Set = None,
     mlflow: MLflow = "",
@@ -159,7 +161,7 @@ def tune_adapter(
 
     measured.check_writable(report)
     request = adapter.Request(
-        hyper=_hyper(trials, sampler, pruner, backend, space),
+        hyper=_hyper(trials, sampler, pruner, backend, workers, space),
         settings=settings_of(AdapterTraining, setting or ()),
         seed=seed,
         call=passed(context),
@@ -198,6 +200,7 @@ def tune_embedder(
     sampler: SamplerOption = "tpe",
     pruner: PrunerOption = "median",
     backend: BackendOption = "optuna",
+    workers: Workers = 1,
     space: Space = None,
     device: Device = "cpu",
     mlflow: MLflow = "",
@@ -214,7 +217,7 @@ def tune_embedder(
         kind="embedder",
         base=base,
         settings=encoder.settings_for("embedder", setting or (), {**given, "device": device, "seed": seed}),
-        hyper=_hyper(trials, sampler, pruner, backend, space),
+        hyper=_hyper(trials, sampler, pruner, backend, workers, space),
         call=passed(context),
     )
     with open_house(context) as house, output.progress_bars() as progress:
@@ -240,6 +243,7 @@ def tune_reranker(
     sampler: SamplerOption = "tpe",
     pruner: PrunerOption = "median",
     backend: BackendOption = "optuna",
+    workers: Workers = 1,
     space: Space = None,
     device: Device = "cpu",
     mlflow: MLflow = "",
@@ -256,7 +260,7 @@ def tune_reranker(
         kind=kind,
         base=base,
         settings=encoder.settings_for(kind, setting or (), {**given, "device": device, "seed": seed}),
-        hyper=_hyper(trials, sampler, pruner, backend, space),
+        hyper=_hyper(trials, sampler, pruner, backend, workers, space),
         call=passed(context),
     )
     with open_house(context) as house, output.progress_bars() as progress:
@@ -276,12 +280,16 @@ def tune_plan(context: typer.Context, data: Data, seed: Seed = 0, as_json: Json 
     versions.print_plan(plan, as_json=as_json)
 
 
-def _hyper(trials: int, sampler: Any, pruner: Any, backend: Any, space: list[str] | None) -> Hyper:
+def _hyper(trials: int, sampler: Any, pruner: Any, backend: Any, workers: int, space: list[str] | None) -> Hyper:
     from freehold.tuning.hyper import Hyper
 
     if space and not trials:
         raise UsageError("--space has nothing to do without --trials", hint="say how many settings to try: --trials 20")
-    return Hyper(trials, sampler, pruner, backend, space=tuple(part for text in space or () for part in listed(text)))
+    if workers > 1 and backend != "ray":
+        raise UsageError("--workers has nothing to do without Ray", hint="add --backend ray, or leave it out")
+    return Hyper(
+        trials, sampler, pruner, backend, workers, tuple(part for text in space or () for part in listed(text))
+    )
 
 
 def _training(house: House, data: str, seed: int, progress: Any) -> TrainingSet:
@@ -301,12 +309,12 @@ def _finish(house: House, tuned: Tuned, *, mlflow: str, report: Path | None, as_
         given = {"tracking.kind": "mlflow", "tracking.endpoint": mlflow}
         part = house.settings.with_values(given, origin="--mlflow").tracking
     if part.kind == "mlflow":  # last: the version is kept, whatever becomes of this
-        from freehold.tuning.tracking import track
+        from freehold.tuning.tracking import experiment_of, track
 
         track(
             tuned.version,
             tuned.training.manifest,
-            experiment=house.settings.house.name or house.root.name,
+            experiment=experiment_of(house),
             folder=house.registry.folder(tuned.version.id),
             uri=part.endpoint,
             artefacts=part.artefacts,

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from freehold.core.errors import FreeholdError
 from freehold.core.faults import step
-from freehold.index.files import copy_tree, storage_faults, sync_tree
+from freehold.core.files import sync_tree
+from freehold.index.files import copy_tree, storage_faults
 from freehold.index.qdrant_edge import LOCK_NAME, QdrantEdgeIndex
 
 NICENESS = 10

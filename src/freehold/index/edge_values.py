@@ -13,8 +13,9 @@ import numpy as np
 import qdrant_edge as engine
 
 from freehold.core.errors import EngineFault, FreeholdError
+from freehold.core.files import FULL_ERRNOS
 from freehold.core.types import Filter, Point, SparseVector
-from freehold.index.files import FULL_ERRNOS, storage_fault
+from freehold.index.files import storage_fault
 
 if TYPE_CHECKING:
     from freehold.core.types import Float32

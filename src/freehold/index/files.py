@@ -1,4 +1,4 @@
-"""Files and directories as an index needs them: copied with their holes, forced to disk, replaced in one step."""
+"""Files and directories as an index needs them: copied with their holes, their errors told."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from freehold.core.errors import FreeholdError, StorageFault
+from freehold.core.files import FULL_ERRNOS
 
-FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 UNSUPPORTED_ERRNOS = frozenset({errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 """What file systems answer that cannot copy ranges by themselves."""
 PIECE_BYTES = 1 << 20
@@ -76,35 +76,3 @@ def _copy_range(reader: int, writer: int, start: int, count: int) -> int:
         if error.errno not in UNSUPPORTED_ERRNOS:
             raise
         return os.pwrite(writer, os.pread(reader, min(count, PIECE_BYTES), start), start)
-
-
-def sync_tree(root: Path) -> None:
-    """Force ``root``, every file and directory under it, and its own entry to disk. Raises OSError."""
-    for directory, _, names in os.walk(root):
-        for name in names:
-            _sync(Path(directory, name))
-        _sync(Path(directory))
-    _sync(root.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Give the file at ``path`` new content in one step that survives a loss of power. Raises OSError."""
-    aside = path.with_name(path.name + ".new")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from freehold.core.errors import EngineFault, HouseBusy, HouseMismatch, StorageFault
 from freehold.core.faults import step
+from freehold.core.files import write_durably
 from freehold.core.ids import canonical_json, new_id
 from freehold.core.ports import VectorIndex
 from freehold.core.types import GenerationInfo, Point
 from freehold.index.child import BuilderChild
-from freehold.index.files import replace_file, storage_faults
+from freehold.index.files import storage_faults
 from freehold.index.locks import FileLock
 from freehold.index.qdrant_edge import HNSW_EF, LOCK_NAME, QdrantEdgeIndex
 
@@ -157,7 +158,7 @@ class Builder:
         info = GenerationInfo(self._name, revision, self._embedder_digest, self._dim, points, created)
         step("index.before_swap")
         with storage_faults(self._root):
-            replace_file(self._root / "current.json", canonical_json({"format": FORMAT, **asdict(info)}).encode())
+            write_durably(self._root / "current.json", canonical_json({"format": FORMAT, **asdict(info)}).encode())
         step("index.after_swap")
         return info
 

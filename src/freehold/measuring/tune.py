@@ -19,6 +19,7 @@ from typing import Any, get_args
 from freehold import config
 from freehold.core.errors import SettingsError, UsageError
 from freehold.core.experiment import Study
+from freehold.core.files import shred_tree, write_durably
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.house import TUNING, House, open_house
 from freehold.journeys.evaluate import RUN_DEPTH, checked_queries, retrieve, time_searches
@@ -34,7 +35,6 @@ from freehold.measure.slices import make_slices
 from freehold.measure.stats import RESAMPLES
 from freehold.measuring import record
 from freehold.measuring.evaluate import MEASURES, SEARCHES, fields_of
-from freehold.store.files import shred_tree, write_durably
 from freehold.store.lock import writer_lock
 from freehold.text.chunk import ChunkKind
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,19 +153,34 @@ def _loaded(model: str, *, remote: bool, device: str | None) -> Any:
     except ImportError as error:
         raise SettingsError("sentence-transformers is not installed", hint="pip install 'freehold[train]'") from error
     try:
-        return SentenceTransformer(
-            model,
-            device=device,
-            local_files_only=not remote,
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True},
-        )
+        with _without_bars():
+            return SentenceTransformer(
+                model,
+                device=device,
+                local_files_only=not remote,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
     except OSError as error:
         hint = "give a local folder, or declare the model remote so that it may be downloaded"
         raise ModelNotFound(f"no model {model!r} with safetensors weights on this machine", hint=hint) from error
     except (ValueError, ImportError, KeyError) as error:
         hint = "the model may need code of its own, which is never run"
         raise ModelMismatch(f"sentence-transformers cannot load {model!r}", hint=hint) from error
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """What loads a model tells its progress on the terminal, in the midst of what is told there by others."""
+    from transformers.utils import logging as chatty
+
+    shown = chatty.is_progress_bar_enabled()
+    chatty.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            chatty.enable_progress_bar()
 
 
 def _tokenizer(model: Any, name: str) -> ModelTokenizer:

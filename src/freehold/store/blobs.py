@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
-from freehold.store.files import shred, storage_fault, sync_directory, write_durably
+from freehold.core.files import shred, storage_fault, sync, write_durably
 from freehold.store.vault import seal, unseal
 
 
@@ -22,7 +22,7 @@ class Blobs:
         path = self.path(document_id)
         try:
             path.parent.mkdir(exist_ok=True)
-            sync_directory(self._root)
+            sync(self._root)
         except OSError as e:
             raise storage_fault(e, path) from None
         write_durably(path, seal(key, data, document_id=document_id), mode=0o600)

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from freehold.core.files import storage_fault
 from freehold.index.locks import FileLock
-from freehold.store.files import storage_fault
 
 
 @contextlib.contextmanager

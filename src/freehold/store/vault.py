@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from freehold.core.errors import StorageFault
-from freehold.store.files import write_durably
+from freehold.core.files import write_durably
 from freehold.store.sqlite import connect, guarded, truncate_log
 
 _metadata = sa.MetaData()

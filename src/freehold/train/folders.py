@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold.core.errors import FreeholdError, StorageFault
+from freehold.core.files import DENIED_ERRNOS, FULL_ERRNOS, shred_tree, sync, sync_tree
 from freehold.train.settings import Facts
 
 _TOKENIZER_FILES = (
@@ -20,8 +21,7 @@ _TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
 )  # fmt: skip
 _NOT_OF_THE_MODEL = ("_name_or_path", "transformers_version", "torch_dtype", "dtype")
-_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, *_NOT_ALLOWED}
+_OF_THE_DISK = {errno.EIO, *FULL_ERRNOS, *DENIED_ERRNOS}
 _ERROR_CODE = re.compile(r"\b(?:code:|os error|Errno) (\d+)")
 
 
@@ -31,7 +31,7 @@ def write_folder(out: Path, fill: Callable[[Path], None]) -> None:
     ``out`` is absent before, and after an error. Raises StorageFault when the disk fails.
     """
     made = out.with_name(out.name + ".new")
-    shred_tree(made)
+    discard(made)
     try:
         made.mkdir(parents=True)
         fill(made)
@@ -39,10 +39,10 @@ def write_folder(out: Path, fill: Callable[[Path], None]) -> None:
         made.rename(out)
         sync(out.parent)
     except FreeholdError:
-        shred_tree(made)
+        discard(made)
         raise
     except Exception as error:
-        shred_tree(made)
+        discard(made)
         if is_storage_error(error):
             raise storage_fault(error, out) from error
         raise
@@ -78,15 +78,6 @@ def write_pair_encoder(folder: Path, base: Path, architecture: str, *, max_token
     write_json(folder / "cross_encoder.json", {"max_tokens": max_tokens})
 
 
-def write_whole(path: Path, value: object) -> None:
-    """A JSON file that after any crash is either the old one or the new one."""
-    temporary = path.with_name(path.name + ".new")
-    write_json(temporary, value)
-    sync(temporary)
-    temporary.replace(path)
-    sync(path.parent)
-
-
 def write_json(path: Path, value: object) -> None:
     """With keys as they come, readable."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -104,37 +95,10 @@ def _read(path: Path) -> Mapping[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def sync_tree(folder: Path) -> None:
-    """Have every file and directory of a folder on disk."""
-    for path in (*folder.rglob("*"), folder):
-        sync(path)
-
-
-def sync(path: Path) -> None:
-    """Have a file on disk, or a directory's entries: a rename is not before its directory is."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def shred_tree(folder: Path) -> None:
-    """Overwrite and remove a folder's files, and the folder. Nothing happens where there is none."""
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            with suppress(OSError):  # a full disk may refuse; what can be done then is to remove it
-                _overwrite(path)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _overwrite(path: Path) -> None:
-    with path.open("r+b") as file:
-        left = path.stat().st_size
-        while left > 0:
-            left -= file.write(bytes(min(left, 1 << 20)))
-        file.flush()
-        os.fsync(file.fileno())
+def discard(folder: Path) -> None:
+    """Overwrite a folder's files and remove it. A full disk may refuse to; then it is only removed."""
+    with suppress(StorageFault):
+        shred_tree(folder)
 
 
 def is_storage_error(error: BaseException) -> bool:
@@ -151,7 +115,7 @@ def storage_fault(error: BaseException, path: Path) -> StorageFault:
     """What a failed write means to the user."""
     found = _ERROR_CODE.search(str(error))
     code = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
-    if code in _NOT_ALLOWED:
+    if code in DENIED_ERRNOS:
         hint = "run Freehold as the owner of the house, or correct the permissions"
     else:
         hint = "free space on the disk and run the command again; training goes on from its last checkpoint"

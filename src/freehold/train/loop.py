@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from freehold.core.errors import FreeholdError, HouseFault, ModelNotFound, SettingsError, UsageError
+from freehold.core.files import write_durably
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.training import ExampleTexts
 from freehold.train.batches import Batches, plan
-from freehold.train.folders import is_storage_error, shred_tree, storage_fault, write_folder, write_whole
+from freehold.train.folders import discard, is_storage_error, storage_fault, write_folder
 from freehold.train.settings import Evaluation, Progress, Report, Training, TrainingOutcome
 
 FEWEST_EXAMPLES = 16
@@ -98,11 +99,11 @@ def run(
             trained = _attempt(recipe, examples, checkpoints, record, progress, report)
             if trained is None:
                 _release()
-                shred_tree(checkpoints)
+                discard(checkpoints)
                 record = _opened(checkpoints, identity, short_of_memory=True)
                 trained = _attempt(recipe, examples, checkpoints, record, progress, report)
             if trained is None:
-                shred_tree(checkpoints)
+                discard(checkpoints)
                 raise HouseFault(
                     "training needs more memory than there is, also with gradients cached by small batches",
                     hint="lower max_tokens, negatives or batch_size, or set lora_rank or freeze_layers",
@@ -110,9 +111,9 @@ def run(
             progress("saving", 0, 1)
             write_folder(out, lambda folder: recipe.save(trained.model, folder))
             progress("saving", 1, 1)
-            shred_tree(checkpoints)
+            discard(checkpoints)
         except (UsageError, SettingsError):  # would come again: there is nothing to go on with
-            shred_tree(checkpoints)
+            discard(checkpoints)
             raise
         except FreeholdError:
             raise
@@ -340,7 +341,7 @@ def _opened(root: Path, identity: str, *, short_of_memory: bool = False) -> dict
     except (OSError, ValueError):
         record = {}
     if record.get("identity") != identity:
-        shred_tree(root)
+        discard(root)
         record = {"identity": identity, "short_of_memory": short_of_memory, "dev_before": None}
         _write_record(root, record)
     return record
@@ -348,7 +349,7 @@ def _opened(root: Path, identity: str, *, short_of_memory: bool = False) -> dict
 
 def _write_record(root: Path, record: Mapping[str, Any]) -> None:
     root.mkdir(parents=True, exist_ok=True)
-    write_whole(root / _RECORD, record)
+    write_durably(root / _RECORD, json.dumps(record).encode())
 
 
 # -- surroundings -----------------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class EmbedderTraining(Training):
     """Dimensions that a vector may be cut to (Kusupati et al. 2022); its full one is always among them."""
     late_interaction_weight: float = 0.0
     """Of a MaxSim term over the token vectors of the same encoder, beside the loss over pooled ones, which has 1."""
-    late_interaction_temperature: float = 0.05
+    late_interaction_temperature: float = 0.02
 
     def __post_init__(self) -> None:
         Training.__post_init__(self)  # zero-argument super() does not work in a class with slots
@@ -126,7 +126,8 @@ class LateInteractionTraining(Training):
 
     loss: Literal["mnrl", "cached-mnrl", "distill", "margin-mse"] = "mnrl"
     """``distill`` learns a teacher's distribution over the candidates (KL divergence), ``margin-mse`` its margins."""
-    temperature: float = 0.05
+    temperature: float = 0.02
+    """Lower than for pooled vectors: means over many tokens lie closer together."""
     teacher_temperature: float = 1.0
     """The teacher's scores are divided by it before their softmax. For ``margin-mse`` its margins are."""
 

@@ -6,6 +6,7 @@ the best and the last; a loss that is no number ends training; no model card is 
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,9 +25,10 @@ from transformers import TrainerCallback
 
 from freehold.core.errors import UsageError
 from freehold.core.faults import step
+from freehold.core.files import sync_tree, write_durably
 from freehold.train.batches import Batches
 from freehold.train.collate import row_of
-from freehold.train.folders import shred_tree, sync_tree, write_whole
+from freehold.train.folders import discard
 from freehold.train.settings import Evaluation, Progress, Report, Training
 
 DONE = "complete.json"
@@ -159,10 +161,11 @@ class _Kept:
         watch.ended = watch.ended or (watch.dev is not None and len(since) >= watch.patience)
         here = root / f"checkpoint-{number}"
         sync_tree(here)
-        write_whole(here / DONE, {"ended": watch.ended or number >= self.state.max_steps})
+        ended = {"ended": watch.ended or number >= self.state.max_steps}
+        write_durably(here / DONE, json.dumps(ended).encode())
         for other in checkpoints(root):
             if other not in {number, self.state.best_global_step}:
-                shred_tree(root / f"checkpoint-{other}")
+                discard(root / f"checkpoint-{other}")
         step("train.checkpointed")
 
 
@@ -234,7 +237,7 @@ def checkpoints(root: Path) -> list[int]:
         if (folder / DONE).is_file():
             found.append(int(folder.name.rpartition("-")[2]))
         else:
-            shred_tree(folder)
+            discard(folder)
     return sorted(found)
 
 

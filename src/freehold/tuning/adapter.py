@@ -56,16 +56,18 @@ def tune_adapter(house: House, data: TrainingSet, request: Request, *, progress:
     """
     started = time.perf_counter()
     pairs = _pairs(house, data.part("train"), progress)
-    dev = DevSearch.of(house, data.dev_labels(), progress)
     base = replace(AdapterTraining(seed=request.seed), **request.settings)
+    trained: list[tuple[AdapterTraining, Adapter]] = []
+    for rung in training.LADDER:
+        settings = replace(base, **_changed(rung, request.settings))
+        trained.append((settings, training.train(pairs, settings)))
+        progress("training", len(trained), len(training.LADDER))
+    dev = DevSearch.of(house, data.dev_labels(), progress, reach=[adapter for _, adapter in trained])
     study: Study | None = None
     if request.hyper.trials:
         chosen, study = _searched(house, pairs, dev, base, request, data, progress)
     else:
-        ladder = [replace(base, **_changed(step, request.settings)) for step in training.LADDER]
-        chosen = training.fit(
-            pairs, dev.scores, ladder=ladder, progress=lambda done, total: progress("adapter", done, total)
-        )
+        chosen = training.choose(trained, dev.scores, progress=lambda done, total: progress("adapter", done, total))
     made = workplace(house, f"adapter-{data.manifest.root[:12]}-{request.seed}") / "model"
     made.mkdir(exist_ok=True)
     write_adapter(made, chosen.adapter.weight, chosen.adapter.bias)
@@ -162,7 +164,8 @@ def embedded(house: House, texts: Sequence[str], progress: Progress) -> Float32:
 class DevSearch:
     """The house's search on the dev part with other query vectors. Holds all that it takes, so that it can be sent.
 
-    The dense leg is searched exactly, among twice as many passages as it returns: those nearest to the query as it is.
+    The dense leg is searched exactly, among the passages that it returns to the query as it is and as adapters of some
+    settings move it: all passages would have to be reranked for each query, which takes minutes.
     """
 
     vectors: Float32
@@ -178,8 +181,8 @@ class DevSearch:
     plan: Plan
 
     @classmethod
-    def of(cls, house: House, labels: Labels, progress: Progress) -> DevSearch:
-        """Find once what does not depend on the query's vector."""
+    def of(cls, house: House, labels: Labels, progress: Progress, *, reach: Sequence[Adapter]) -> DevSearch:
+        """Find once what does not depend on the query's vector. ``reach``: adapters like those that will be scored."""
         engines, plan, shelf = house.engines(), house.plan(), house.shelf
         located = locate(labels, shelf, allow_missing=True)
         asked = checked_queries(labels, engines, sorted(labels.qrels))
@@ -187,8 +190,8 @@ class DevSearch:
         items = shelf.indexable(sorted(shelf.chunk_ids()), house.crew.encoder.info.digest)
         ids, rows = zip(*sorted((item.view.chunk.id, item.dense) for item in items), strict=True)
         passages = np.stack(rows)
-        depth = min(2 * plan.candidates, len(ids))
-        pools = [np.argpartition(-(passages @ vector), depth - 1)[:depth] for vector in vectors]
+        moved = [vectors, *(adapter.apply(vectors) for adapter in reach)]
+        pools = [_nearest(np.stack(row), passages, plan.candidates) for row in zip(*moved, strict=True)]
         queries = []
         scorers = Reading.of(asked, [plan], engines).scorers
         for row, query in enumerate(asked):
@@ -214,3 +217,9 @@ class DevSearch:
         order = np.lexsort((self.ids[pool], -scores))[: self.plan.candidates]
         dense = [ScoredId(str(self.ids[pool[at]]), float(scores[at])) for at in order]
         return replace(query, legs={"dense": dense, "lexical": query.legs["lexical"]})
+
+
+def _nearest(vectors: Float32, passages: Float32, depth: int) -> NDArray[np.int64]:
+    """int64, ascending: rows of ``passages`` that are among the ``depth`` nearest to one of ``vectors``."""
+    depth = min(depth, len(passages))
+    return np.unique(np.argpartition(-(vectors @ passages.T), depth - 1, axis=1)[:, :depth])

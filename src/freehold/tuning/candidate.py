@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from freehold.core.experiment import Study
+from freehold.core.files import write_durably
 from freehold.core.ids import new_id
 from freehold.core.training import ModelVersion, Role
 from freehold.house import TUNING, House
@@ -21,7 +22,6 @@ from freehold.measure.assess import Assessment
 from freehold.measure.labels import Labels
 from freehold.measure.ranking import Measure
 from freehold.measuring import record
-from freehold.store.files import write_durably
 from freehold.store.lock import writer_lock
 from freehold.store.registry import digest_of, digests
 from freehold.train import fusion

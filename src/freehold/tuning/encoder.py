@@ -11,13 +11,13 @@ from typing import Any, Literal, TypeAlias
 
 from freehold.core.errors import ModelMismatch, SettingsError, UsageError
 from freehold.core.experiment import Study
+from freehold.core.files import shred_tree, write_durably
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.training import ExampleTexts
 from freehold.house import House
 from freehold.journeys.ingest import Progress
 from freehold.models.facts import ModelFacts, facts_for
 from freehold.models.manifest import locate
-from freehold.store.files import shred_tree, write_durably
 from freehold.train.search import Outcome, Report
 from freehold.train.settings import CrossEncoderTraining, EmbedderTraining, LateInteractionTraining, TrainingOutcome
 from freehold.tuning.candidate import Making, Tuned, admit, workplace

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from freehold.core.files import write_durably
 from freehold.core.ids import canonical_json
 from freehold.house import House
 from freehold.journeys.ingest import Progress
-from freehold.store.files import write_durably
 from freehold.tuning.candidate import Making, Tuned, admit, refitted, workplace
 from freehold.tuning.sets import TrainingSet
 

@@ -18,7 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from freehold.core.errors import EndpointFault, HouseFault, SettingsError, StorageFault
-from freehold.core.training import Manifest, ModelVersion, State
+from freehold.core.training import Lineup, Manifest, ModelVersion, State
+from freehold.house import House
 
 PREFIX = "freehold."
 """Of every tag that is set."""
@@ -82,6 +83,23 @@ def track_state(version: ModelVersion, state: State, *, experiment: str, uri: st
                 _tell_state(client, model, found.version, found.run_id, state)
                 return True
     return False
+
+
+def tell_states(house: House, *, since: Lineup) -> None:
+    """Bring up to date the states of versions that entered or left service since that lineup, where the house's
+    settings name an MLflow. Raises as ``track`` does.
+    """
+    part = house.settings.tracking
+    if part.kind != "mlflow":
+        return
+    for version_id in sorted({*since.versions.values()} ^ {*house.registry.lineup().versions.values()}):
+        version, state = house.registry.get(version_id), house.registry.state(version_id)
+        track_state(version, state, experiment=experiment_of(house), uri=part.endpoint)
+
+
+def experiment_of(house: House) -> str:
+    """Name of the house's experiment in MLflow."""
+    return house.settings.house.name or house.root.name
 
 
 # -- what is logged ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and removed with their content."""
+"""Files and folders that after any crash are there whole or not at all, and that are removed with their content."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import shutil
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
+
+FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DENIED_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_PIECE_BYTES = 1 << 20
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -20,21 +24,18 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        sync_directory(path.parent)
+        sync(path.parent)
     except OSError as e:
         temporary.unlink(missing_ok=True)
         raise storage_fault(e, path) from None
 
 
 def shred(path: Path) -> None:
-    """Overwrite a file with zeros and remove it; nothing happens when it is gone already."""
+    """Overwrite a file with zeros and remove it; nothing happens when it is gone already. Raises StorageFault."""
     try:
-        with path.open("r+b") as file:
-            file.write(bytes(path.stat().st_size))
-            file.flush()
-            os.fsync(file.fileno())
+        _overwrite(path)
         path.unlink()
-        sync_directory(path.parent)
+        sync(path.parent)
     except FileNotFoundError:
         return
     except OSError as e:
@@ -42,15 +43,35 @@ def shred(path: Path) -> None:
 
 
 def shred_tree(folder: Path) -> None:
-    """Overwrite and remove every file of a folder, and the folder."""
+    """Overwrite every file of a folder and remove the folder; nothing happens where there is none.
+
+    What cannot be overwritten is removed all the same, and the first such file is raised as StorageFault.
+    """
+    refused: StorageFault | None = None
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
-            shred(path)
+            try:
+                _overwrite(path)
+            except FileNotFoundError:
+                continue
+            except OSError as e:
+                refused = refused or storage_fault(e, path)
     shutil.rmtree(folder, ignore_errors=True)
+    if refused is not None:
+        raise refused
 
 
-def sync_directory(path: Path) -> None:
-    """Make the directory's entries durable (a rename is not on disk before its directory is)."""
+def _overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        left = os.fstat(file.fileno()).st_size
+        while left > 0:
+            left -= file.write(bytes(min(left, _PIECE_BYTES)))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(path: Path) -> None:
+    """Have a file on disk, or a directory's entries: a rename is not before its directory is. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -58,11 +79,17 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """Have every file and directory of a folder on disk, and the folder's own entry. Raises OSError."""
+    for path in (*folder.rglob("*"), folder, folder.parent):
+        sync(path)
+
+
 def storage_fault(e: OSError, path: Path) -> StorageFault:
     """What an operating-system error on a file means to the user."""
-    if e.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    if e.errno in FULL_ERRNOS:
         hint = "free space on the disk and run the command again; nothing acknowledged is lost"
-    elif e.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+    elif e.errno in DENIED_ERRNOS:
         hint = "run Freehold as the owner of the house, or correct the permissions"
     else:
         hint = "check the disk, then run the command again"
