@@ -55,8 +55,8 @@ class Floor(Freehold):
         super().open(store)
         self.session = self._record_session()
         self.house.search("what must be done", k=1)  # opens the index
-        self.shard = Recorder(self.house._index._shard, "query_batch")
-        self.house._index._shard = self.shard
+        self.shard = Recorder(self.house.indexes._open._shard, "query_batch")
+        self.house.indexes._open._shard = self.shard
 
     def timed_search(self, text: str, k: int) -> tuple[list[str], float]:
         self.session.taken()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,32 +14,27 @@ from typing import Self
 from freehold import config
 from freehold.config import Settings
 from freehold.core.errors import (
-    EngineFault,
     FreeholdError,
-    HouseBusy,
     HouseMismatch,
     NeedsPerson,
     SettingsError,
-    StorageFault,
     UsageError,
 )
 from freehold.core.experiment import Experiments
 from freehold.core.files import shred_tree, storage_fault, write_durably
 from freehold.core.ids import canonical_json, sha256_hex
-from freehold.core.ports import Embedder, Generator, Reranker, VectorIndex
+from freehold.core.ports import Embedder, Generator, Reranker
 from freehold.core.shelf import Quarantined, Shelf, Stats
 from freehold.core.training import ModelVersion, Registry, Role
 from freehold.core.types import Answer, Filter, GenerationInfo, Mode, ParsedText, Slice
 from freehold.crew import Crew
-from freehold.index.generations import Generations
+from freehold.indexes import Indexes
 from freehold.journeys import ask as asking
 from freehold.journeys import search as searching
-from freehold.journeys.fill import fill
 from freehold.journeys.ingest import IngestReport, Progress, Reader, Workshop, ingest
 from freehold.journeys.language import language_tools
 from freehold.journeys.search import Engines, Found, Plan
 from freehold.journeys.sources import Files, beir_reader, file_reader, find_beir, find_files, shelf_reader
-from freehold.journeys.sync import maker, sync, weed
 from freehold.models.generate import open_generator
 from freehold.models.pull import verify
 from freehold.store.experiments import ExperimentFolder
@@ -91,8 +86,6 @@ class House:
         self.registry: Registry = ModelFolder(root / "models")
         self._crew: Crew | None = None
         self._lineup = -1
-        self._index: VectorIndex | None = None
-        self._opened: GenerationInfo | None = None
         self._check_format()
 
     @classmethod
@@ -121,7 +114,8 @@ class House:
 
     def close(self) -> None:
         """Let go of files, locks and models. Closing twice is fine."""
-        self._close_index()
+        if "indexes" in self.__dict__:
+            self.indexes.close()
         self.shelf.close()
 
     # -- the walks -----------------------------------------------------------------------------------------------
@@ -222,7 +216,13 @@ class House:
 
     def generation(self) -> GenerationInfo | None:
         """The index generation that answers, if there is one."""
-        return self._generations(self._maker()).current()
+        return self.indexes.of(self._maker()).current()
+
+    def _maker(self) -> str:
+        """Digest of the encoder whose vectors are searched; the founding one's needs no model to be opened."""
+        if "embedder" in self.crew.versions:
+            return self.crew.encoder.info.digest
+        return self.shelf.fact("embedder") or ""
 
     # -- the models that serve, loaded when needed ---------------------------------------------------------------
 
@@ -296,6 +296,11 @@ class House:
         return TermAnalyzer(self.settings.house.languages)
 
     @cached_property
+    def indexes(self) -> Indexes:
+        """The indexes, each of one encoder's vectors."""
+        return Indexes(self.root, self.shelf, self.terms, hnsw_ef=self._file_settings.index.hnsw_ef)
+
+    @cached_property
     def generator(self) -> Generator:
         """The settings' generator."""
         part = self.settings.generator
@@ -313,12 +318,20 @@ class House:
     def engines(self) -> Engines:
         """What a search goes through, its index brought up to the catalog. Raises UsageError while there is nothing."""
         crew = self._checked(self.crew)
-        return Engines(self.shelf, self._current_index(crew), crew.embedder, self.terms, crew.reranker)
+        return Engines(self.shelf, self.indexes.current(crew), crew.embedder, self.terms, crew.reranker)
+
+    def is_ready(self, crew: Crew) -> bool:
+        """Whether all is made that the crew needs to serve."""
+        return self.indexes.is_ready(self._checked(crew))
+
+    def prepare(self, crew: Crew, progress: Progress) -> None:
+        """Make what a crew needs to serve, beside what serves. For the one writer. See ``Indexes.prepare``."""
+        self.indexes.prepare(self._checked(crew), progress)
 
     @contextlib.contextmanager
     def engines_of(self, crew: Crew) -> Iterator[Engines]:
         """What a search by another crew goes through, as ``prepare`` made it."""
-        index = self._generations(self._checked(crew).encoder.info.digest).open_current()
+        index = self.indexes.of(self._checked(crew).encoder.info.digest).open_current()
         try:
             yield Engines(self.shelf, index, crew.embedder, self.terms, crew.reranker)
         finally:
@@ -376,12 +389,12 @@ class House:
             try:
                 self.shelf.sweep()
             finally:
-                self._generations(self._maker()).sweep()
+                self.indexes.of(self._maker()).sweep()
             if found and "embedder" not in self.crew.versions:
                 self._pin(self.crew.encoder)
             self._forget_trials(found, vanished, workshop.recipe)
             report = ingest(found, shelf=self.shelf, read=read, workshop=workshop, progress=progress, vanished=vanished)
-            self._sync(progress)
+            self.indexes.sync(self._checked(self.crew), progress)
         return report
 
     def _forget_trials(self, found: Mapping[str, str], vanished: Sequence[str], recipe: str) -> None:
@@ -394,102 +407,6 @@ class House:
         if vanished or replaced:
             for houses in (self.root / TUNING).glob("*/houses"):
                 shred_tree(houses)
-
-    def is_ready(self, crew: Crew) -> bool:
-        """Whether ``prepare`` has made all that the crew needs."""
-        generation = self._generations(crew.encoder.info.digest).current()
-        if generation is None or not self._is_current(generation, crew):
-            return False
-        own = crew.token_encoder
-        return own is None or not self.shelf.unmade(own.info.digest, dense=False, codes=True)
-
-    def prepare(self, crew: Crew, progress: Progress) -> None:
-        """Make all that a crew needs to serve, beside what serves: vectors, token codes, a generation of the index.
-
-        For the one writer; killed, it goes on where it was.
-        """
-        encoder = self._checked(crew).encoder
-        fill(self.shelf, encoder, crew.codec, progress=progress)
-        if crew.token_encoder:
-            fill(self.shelf, crew.token_encoder, crew.token_codec, dense=False, progress=progress)
-        sync(
-            self.shelf, self._generations(encoder.info.digest), model=encoder.info, terms=self.terms, progress=progress
-        )
-
-    def retire(self, keep: Collection[Crew]) -> None:
-        """Forget what encoders made that are in none of these crews; the founding one's stays. For the one writer."""
-        kept = {self.shelf.fact("embedder")}
-        for crew in keep:
-            kept |= {encoder.info.digest for encoder in (crew.encoder, crew.token_encoder) if encoder}
-        for digest in self.shelf.makers() - kept:
-            self.shelf.drop_vectors(digest)
-            shred_tree(self._index_root(digest))
-
-    def _sync(self, progress: Progress, *, rebuild: bool = False) -> None:
-        self._close_index()  # a generation that is held open cannot be removed, and neither can what it forgot
-        crew, terms = self._checked(self.crew), self.terms
-        model = crew.encoder.info
-        if crew.token_encoder:
-            fill(self.shelf, crew.token_encoder, crew.token_codec, dense=False, progress=progress)
-        if "embedder" in crew.versions:  # what was committed before it came into force has vectors of another encoder
-            fill(self.shelf, crew.encoder, crew.codec, progress=progress)
-        generations = self._generations(model.digest)
-        sync(self.shelf, generations, model=model, terms=terms, progress=progress, rebuild=rebuild)
-        for digest in self.shelf.makers() - {model.digest}:
-            weed(self.shelf, self._generations(digest), digest=digest, terms=terms, progress=progress)
-
-    def _current_index(self, crew: Crew) -> VectorIndex:
-        """The current generation, brought up to the catalog first where a crash left it behind."""
-        busy: HouseBusy | None = None
-        generations = self._generations(crew.encoder.info.digest)
-        current = generations.current()
-        if current is None or not self._is_current(current, crew):
-            try:
-                with writer_lock(self.root):
-                    self._sync(_silent)
-            except HouseBusy as error:  # a writer at work will sync by itself; the generation before answers till then
-                busy = error
-            current = generations.current()
-        if current is None:
-            hint = f"freehold --house {self.root} ingest PATH"
-            raise busy or UsageError("the house holds no documents yet", hint=hint)
-        if self._index is None or self._opened != current:
-            self._close_index()
-            self._index = self._open_index(generations)
-            self._opened = generations.current()
-        return self._index
-
-    def _is_current(self, generation: GenerationInfo, crew: Crew) -> bool:
-        made_by = maker(crew.encoder.info, self.terms)
-        return (generation.revision, generation.embedder_digest) == (self.shelf.revision, made_by)
-
-    def _open_index(self, generations: Generations) -> VectorIndex:
-        """The current generation, made anew from the catalog where its files are damaged."""
-        try:
-            return generations.open_current()
-        except (EngineFault, StorageFault):
-            with writer_lock(self.root):
-                self._sync(_silent, rebuild=True)
-            return generations.open_current()
-
-    def _maker(self) -> str:
-        """Digest of the encoder whose vectors are searched; the founding one's needs no model to be opened."""
-        if "embedder" in self.crew.versions:
-            return self.crew.encoder.info.digest
-        return self.shelf.fact("embedder") or ""
-
-    def _generations(self, digest: str) -> Generations:
-        """The generations of the index that hold vectors of one encoder."""
-        return Generations(self._index_root(digest), hnsw_ef=self._file_settings.index.hnsw_ef)
-
-    def _index_root(self, digest: str) -> Path:
-        founding = self.shelf.fact("embedder")
-        return self.root / "index" if digest in {founding, ""} or not founding else self.root / "index" / digest[:16]
-
-    def _close_index(self) -> None:
-        if self._index is not None:
-            self._index.close()
-            self._index = None
 
     def _cut(self, parsed: ParsedText, language: str) -> Sequence[Slice]:
         part = self.settings.chunking

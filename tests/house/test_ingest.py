@@ -137,7 +137,7 @@ def test_a_damaged_index_is_made_anew(house: House, papers: Path) -> None:
     generation = house.generation()
     assert generation is not None
     shutil.rmtree(house.root / "index" / generation.name)
-    house._close_index()
+    house.indexes.close()
     assert "apple" in house.search("apple trees", k=1).hits[0].text
 
 
@@ -185,7 +185,8 @@ def test_other_languages_make_the_index_anew(house: House, papers: Path) -> None
     generation = house.generation()
     house.settings = house.settings.with_values({"house.languages": ("en", "de")}, origin="test")
     house.settings = house.settings.with_values({"embedder.model": "all-minilm-l6-v2"}, origin="test")
-    del house.terms
+    house.indexes.close()
+    del house.terms, house.indexes
     house.ingest([papers])
     assert house.generation() != generation
 

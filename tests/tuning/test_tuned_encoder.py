@@ -71,7 +71,7 @@ def test_promotion_ingest_and_the_way_back(own: School, tmp_path: Path) -> None:
         paper.unlink()
         house.ingest([paper.parent], prune=True, emptied=True)
         for digest in house.shelf.makers():
-            generations = house._generations(digest)
+            generations = house.indexes.of(digest)
             index = generations.open_current()
             assert set(index.ids()) <= house.shelf.chunk_ids()
             index.close()

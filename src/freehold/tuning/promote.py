@@ -79,7 +79,7 @@ def promote(
         if kept.experiment.verdict.decision == "passed":
             before = house.crew
             lineup = house.registry.switch(versions, verb="promote", experiment=kept.experiment.id)
-            house.retire([house.crew, before])
+            house.indexes.retire([house.crew, before])
     return Promotion(version, kept, lineup, tuple(other.id for other in left))
 
 

@@ -1,0 +1,136 @@
+"""The indexes of a house: one for each encoder that made vectors of its chunks, of which one is open to be searched.
+
+That of the founding encoder lies at ``index/``, those of tuned ones beside its generations, named by their digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from freehold.core.errors import EngineFault, HouseBusy, StorageFault, UsageError
+from freehold.core.files import shred_tree
+from freehold.core.ports import VectorIndex
+from freehold.core.types import GenerationInfo
+from freehold.crew import Crew
+from freehold.index.generations import Generations
+from freehold.journeys.fill import fill
+from freehold.journeys.ingest import Progress
+from freehold.journeys.sync import maker, sync, weed
+from freehold.store.lock import writer_lock
+from freehold.store.shelf import HouseShelf
+from freehold.text.terms import TermAnalyzer
+
+
+class Indexes:
+    """Brings indexes up to the catalog and opens them. Not safe for use by several threads at once."""
+
+    def __init__(self, root: Path, shelf: HouseShelf, terms: TermAnalyzer, *, hnsw_ef: int) -> None:
+        """``root``: the house's folder."""
+        self._root, self._shelf, self._terms, self._hnsw_ef = root, shelf, terms, hnsw_ef
+        self._open: VectorIndex | None = None
+        self._opened: GenerationInfo | None = None
+
+    def of(self, digest: str) -> Generations:
+        """The generations that hold vectors of one encoder."""
+        return Generations(self._place(digest), hnsw_ef=self._hnsw_ef)
+
+    def _place(self, digest: str) -> Path:
+        founding = self._shelf.fact("embedder")
+        top = self._root / "index"
+        return top if digest in {founding, ""} or not founding else top / digest[:16]
+
+    def current(self, crew: Crew) -> VectorIndex:
+        """The crew's index, open, brought up to the catalog first where a crash left it behind.
+
+        Raises UsageError while there is nothing in it, HouseBusy where another process is making the first one.
+        """
+        busy: HouseBusy | None = None
+        generations = self.of(crew.encoder.info.digest)
+        current = generations.current()
+        if current is None or not self._is_level(current, crew):
+            try:
+                with writer_lock(self._root):
+                    self.sync(crew, _silent)
+            except HouseBusy as error:  # a writer at work will sync by itself; the generation before answers till then
+                busy = error
+            current = generations.current()
+        if current is None:
+            hint = f"freehold --house {self._root} ingest PATH"
+            raise busy or UsageError("the house holds no documents yet", hint=hint)
+        if self._open is None or self._opened != current:
+            self.close()
+            self._open = self._opened_or_rebuilt(generations, crew)
+            self._opened = generations.current()
+        return self._open
+
+    def _opened_or_rebuilt(self, generations: Generations, crew: Crew) -> VectorIndex:
+        """The current generation, made anew from the catalog where its files are damaged."""
+        try:
+            return generations.open_current()
+        except (EngineFault, StorageFault):
+            with writer_lock(self._root):
+                self.sync(crew, _silent, rebuild=True)
+            return generations.open_current()
+
+    def _is_level(self, generation: GenerationInfo, crew: Crew) -> bool:
+        """Whether it holds what the catalog does."""
+        made_by = maker(crew.encoder.info, self._terms)
+        return (generation.revision, generation.embedder_digest) == (self._shelf.revision, made_by)
+
+    def is_ready(self, crew: Crew) -> bool:
+        """Whether ``prepare`` has made all that the crew needs."""
+        generation = self.of(crew.encoder.info.digest).current()
+        if generation is None or not self._is_level(generation, crew):
+            return False
+        own = crew.token_encoder
+        return own is None or not self._shelf.unmade(own.info.digest, dense=False, codes=True)
+
+    def prepare(self, crew: Crew, progress: Progress) -> None:
+        """Make all that a crew needs to serve, beside what serves: vectors, token codes, a generation of the index.
+
+        For the one writer; killed, it goes on where it was.
+        """
+        fill(self._shelf, crew.encoder, crew.codec, progress=progress)
+        self._fill_tokens(crew, progress)
+        self._level(crew, progress)
+
+    def sync(self, crew: Crew, progress: Progress, *, rebuild: bool = False) -> None:
+        """Bring the index of the crew that serves up to the catalog, and take what is gone out of all others.
+
+        For the one writer.
+        """
+        self.close()  # a generation that is held open cannot be removed, and neither can what it forgot
+        self._fill_tokens(crew, progress)
+        if "embedder" in crew.versions:  # what was committed before it came into force has vectors of another encoder
+            fill(self._shelf, crew.encoder, crew.codec, progress=progress)
+        self._level(crew, progress, rebuild=rebuild)
+        for digest in self._shelf.makers() - {crew.encoder.info.digest}:
+            weed(self._shelf, self.of(digest), digest=digest, terms=self._terms, progress=progress)
+
+    def _fill_tokens(self, crew: Crew, progress: Progress) -> None:
+        if crew.token_encoder:
+            fill(self._shelf, crew.token_encoder, crew.token_codec, dense=False, progress=progress)
+
+    def _level(self, crew: Crew, progress: Progress, *, rebuild: bool = False) -> None:
+        model = crew.encoder.info
+        sync(self._shelf, self.of(model.digest), model=model, terms=self._terms, progress=progress, rebuild=rebuild)
+
+    def retire(self, keep: Collection[Crew]) -> None:
+        """Forget what encoders made that are in none of these crews; the founding one's stays. For the one writer."""
+        kept = {self._shelf.fact("embedder")}
+        for crew in keep:
+            kept |= {encoder.info.digest for encoder in (crew.encoder, crew.token_encoder) if encoder}
+        for digest in self._shelf.makers() - kept:
+            self._shelf.drop_vectors(digest)
+            shred_tree(self._place(digest))
+
+    def close(self) -> None:
+        """Let go of the open one. Closing twice is fine."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    pass
