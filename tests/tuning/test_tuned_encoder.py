@@ -12,9 +12,10 @@ import pytest
 import school
 from school import School
 
-from freehold.core.errors import UsageError
+from freehold.core.errors import ModelMismatch, UsageError
 from freehold.house import House, open_house
 from freehold.tuning import encoder
+from freehold.tuning.data import Request, prepare
 
 pytest.importorskip("sentence_transformers")
 
@@ -126,6 +127,34 @@ def test_the_same_seed_gives_the_same_digest(own: School) -> None:
         first, second = house.registry.all()
         assert first.id != second.id == again["model"]
         assert first.digest == second.digest
+
+
+def test_what_was_trained_is_kept_where_its_export_is_refused(
+    made: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made.house, tmp_path / "house")
+    settings = encoder.settings_for(
+        "embedder", ["negatives=1", "max_tokens=64", "threads=1"], {"epochs": 1, "batch_size": 16}
+    )
+    stages: list[str] = []
+    with open_house(tmp_path / "house") as house:
+        data = prepare(house, Request(dataset=made.beir), progress=lambda *_: None)
+
+        def tune() -> encoder.Tuned:
+            stages.clear()
+            return encoder.tune_encoder(
+                house, data, encoder.Request("embedder", settings), progress=lambda stage, *_: stages.append(stage)
+            )
+
+        monkeypatch.setattr(encoder, "LOWEST_COSINE", 1.5)
+        with pytest.raises(ModelMismatch, match="int8"):
+            tune()
+        assert "training" in stages
+        assert not house.registry.all()
+        monkeypatch.undo()
+        tuned = tune()
+        assert "training" not in stages
+        assert house.registry.get("latest") == tuned.version
 
 
 def test_a_late_interaction_reranker(made: School, tmp_path: Path) -> None:

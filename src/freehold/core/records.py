@@ -7,6 +7,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ def to_json(value: object) -> Any:
         return [to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def from_json(kind: type[T], value: Any) -> T:
@@ -50,6 +51,8 @@ def _read(kind: Any, value: Any, at: str) -> Any:
         return {key: _read(arguments[1], item, f"{at}.{key}") for key, item in table.items()}
     if kind is float and type(value) is int:
         return float(value)
+    if kind is Path:
+        return Path(_checked(value, type(value) is str, at))
     return _checked(value, type(value) is kind, at)
 
 

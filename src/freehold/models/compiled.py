@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import onnxruntime as ort
+from threadpoolctl import threadpool_limits
 
 from freehold.core.errors import EngineFault, ModelMismatch, ModelNotFound
+from freehold.core.files import storage_fault
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.models.facts import ModelFacts, check_modules
 from freehold.models.manifest import file_sha256
-from freehold.models.onnx import EncoderShape, Precision, Tensors, build_encoder, position_limit
+from freehold.models.onnx import EncoderShape, Moments, Precision, Tensors, build_encoder, build_probe, position_limit
 from freehold.models.safetensors import read_tensors
 from freehold.models.samples import SAMPLES
 from freehold.models.tokens import ModelTokenizer
@@ -30,6 +34,9 @@ LOWEST_COSINE = 0.985
 
 _BUILDER = 1  # raise it when the graph that onnx.py builds changes
 _FOLDER = "onnx"
+_CALIBRATED = "calibrated"
+"""Key in a record's settings: on how many texts. A graph that was calibrated serves where any int8 graph does."""
+_CALIBRATION_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,49 @@ def compiled(folder: Path, facts: ModelFacts, precision: Precision) -> Compiled:
     )
 
 
+def calibrate(folder: Path, facts: ModelFacts, texts: Sequence[str]) -> None:
+    """Keep an int8 form beside the weights that is rounded for passages like ``texts``.
+
+    Raises as ``compiled`` does, which then takes it; StorageFault where it cannot be kept.
+    """
+    check_modules(folder)
+    source = Source.of(folder)
+    moments = _moments(source, facts, texts)
+    build = partial(build_encoder, source.tensors, source.shape, pooling=facts.pooling)
+    graph = build(precision="int8", moments=moments)
+    checks = _cosines(source)(graph, build(precision="float32"))
+    recorded: dict[str, object] = {
+        "builder": _BUILDER,
+        "pooling": facts.pooling,
+        "precision": "int8",
+        _CALIBRATED: len(texts),
+    }
+    record = BuildRecord(sha256_hex(graph), source.weights_sha256, recorded, checks)
+    try:
+        _write(folder / _FOLDER, graph, record)
+    except OSError as error:
+        raise storage_fault(error, folder / _FOLDER) from None
+
+
+def _moments(source: Source, facts: ModelFacts, texts: Sequence[str]) -> Moments:
+    """Of the inputs of each linear map, over all tokens of ``texts`` as documents."""
+    graph, taken = build_probe(source.tensors, source.shape)
+    session, tokenizer = open_session(graph, threads=1), ModelTokenizer.of(source.folder)
+    head = [*tokenizer.head, *tokenizer.ids(facts.document_prefix.strip())]
+    room = min(facts.max_tokens, source.position_limit, _CALIBRATION_TOKENS) - len(head) - len(tokenizer.tail)
+    sums: dict[str, Any] = {}
+    tokens = 0
+    with threadpool_limits(limits=1, user_api="blas"):  # in one order, so that equal weights give equal graphs
+        for text in texts:
+            row = np.array([[*head, *tokenizer.ids(text)[:room], *tokenizer.tail]], dtype=np.int64)
+            feed = {"input_ids": row, "lengths": np.array([row.size], np.int32)}
+            for output, found in zip(taken.values(), session.run(list(taken.values()), feed), strict=True):
+                inputs = found[0].astype(np.float64)
+                sums[output] = sums.get(output, 0.0) + inputs.T @ inputs
+            tokens += row.size
+    return {name: sums[output] / tokens for name, output in taken.items()}
+
+
 def graph_of(
     source: Source,
     settings: dict[str, object],
@@ -161,7 +211,9 @@ def _config(folder: Path) -> dict[str, Any]:
 
 def _kept(source: Source, settings: dict[str, object]) -> bytes | None:
     record = build_record(source.folder)
-    if record is None or record.weights_sha256 != source.weights_sha256 or record.settings != settings:
+    if record is None or record.weights_sha256 != source.weights_sha256:
+        return None
+    if {key: value for key, value in record.settings.items() if key != _CALIBRATED} != settings:
         return None
     try:
         graph = (source.folder / _FOLDER / "int8.onnx").read_bytes()
@@ -198,12 +250,15 @@ def _sample_vectors(graph: bytes, tokenizer: ModelTokenizer, limit: int) -> Any:
 
 
 def _keep(folder: Path, graph: bytes, record: BuildRecord) -> None:
-    """Write both files whole or not at all; a folder that cannot be written to only costs the build each time."""
-    try:
-        folder.mkdir(exist_ok=True)
-        for name, data in (("int8.onnx", graph), ("int8.json", (json.dumps(asdict(record), indent=2) + "\n").encode())):
-            temporary = folder / f".{name}.{os.getpid()}"
-            temporary.write_bytes(data)
-            temporary.replace(folder / name)
-    except OSError:
-        return
+    """A folder that cannot be written to only costs the build each time."""
+    with suppress(OSError):
+        _write(folder, graph, record)
+
+
+def _write(folder: Path, graph: bytes, record: BuildRecord) -> None:
+    """Both files, each whole or not at all; between the two, the record does not fit the graph, which is built anew."""
+    folder.mkdir(exist_ok=True)
+    for name, data in (("int8.onnx", graph), ("int8.json", (json.dumps(asdict(record), indent=2) + "\n").encode())):
+        temporary = folder / f".{name}.{os.getpid()}"
+        temporary.write_bytes(data)
+        temporary.replace(folder / name)

@@ -153,7 +153,7 @@ def _loaded(model: str, *, remote: bool, device: str | None) -> Any:
     except ImportError as error:
         raise SettingsError("sentence-transformers is not installed", hint="pip install 'freehold[train]'") from error
     try:
-        with _without_bars():
+        with _quietly():
             return SentenceTransformer(
                 model,
                 device=device,
@@ -170,15 +170,17 @@ def _loaded(model: str, *, remote: bool, device: str | None) -> Any:
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
-    """What loads a model tells its progress on the terminal, in the midst of what is told there by others."""
+def _quietly() -> Iterator[None]:
+    """What loads a model tells its progress, and of parts that are not used, in the midst of what others tell."""
     from transformers.utils import logging as chatty
 
-    shown = chatty.is_progress_bar_enabled()
+    shown, verbosity = chatty.is_progress_bar_enabled(), chatty.get_verbosity()
     chatty.disable_progress_bar()
+    chatty.set_verbosity_error()
     try:
         yield
     finally:
+        chatty.set_verbosity(verbosity)
         if shown:
             chatty.enable_progress_bar()
 

@@ -9,7 +9,8 @@ A cross-encoder's graph takes ``first`` int64 (batch,) besides, the number of to
 
 Precision ``int8``: weights have one scale per output column, activations one scale per token, taken at run time. A
 scale per tensor, which is what stock dynamic quantization does, makes a vector depend on the texts that happen to
-share its batch; a scale per token does not, and it is closer to float32 as well (docs/decisions/0006).
+share its batch; a scale per token does not, and it is closer to float32 as well (docs/decisions/0006). With the second
+moments of each linear map's inputs the weights are rounded for such inputs (see ``calibrate``).
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from freehold.core.errors import ModelMismatch
+from freehold.models.calibrate import compensated
 from freehold.models.facts import Pooling
 
 Precision = Literal["int8", "float32"]
 Tensors = Mapping[str, NDArray[Any]]
+Moments = Mapping[str, NDArray[np.float64]]
+"""Linear map, by the name of its weight, or of the first of several side by side -> mean of x x^T over its inputs x."""
 
 _FUSED = "com.microsoft"
 _WEIGHT_LEVELS = (
@@ -83,15 +87,36 @@ class EncoderShape:
         )
 
 
-def build_encoder(tensors: Tensors, shape: EncoderShape, *, pooling: Pooling, precision: Precision) -> bytes:
-    """The serialized ONNX model. Raises ModelMismatch when a tensor is missing."""
-    prefix = _prefix(tensors)
-    weights = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    try:
-        model = _Encoder(weights, shape, precision).model(pooling)
-    except KeyError as error:
-        raise ModelMismatch(f"the weights lack tensor {error}", hint="pull or export the model again") from error
+def build_encoder(
+    tensors: Tensors,
+    shape: EncoderShape,
+    *,
+    pooling: Pooling,
+    precision: Precision,
+    moments: Moments | None = None,
+) -> bytes:
+    """The serialized ONNX model. ``moments``: what int8 weights are rounded for. Raises ModelMismatch when a tensor is
+    missing.
+    """
+    model = _encoder(tensors, shape, precision, moments).model(pooling)
     return model.SerializeToString()  # type: ignore[no-any-return]
+
+
+def build_probe(tensors: Tensors, shape: EncoderShape) -> tuple[bytes, Mapping[str, str]]:
+    """The float32 model, and for each of its linear maps the output that gives what goes into it.
+
+    These are float32 (batch, length, inputs). Raises ModelMismatch when a tensor is missing.
+    """
+    encoder = _encoder(tensors, shape, "float32", None)
+    model = encoder.model("mean")
+    for taken in dict.fromkeys(encoder.inputs.values()):
+        model.graph.output.append(helper.make_tensor_value_info(taken, TensorProto.FLOAT, None))
+    return model.SerializeToString(), encoder.inputs
+
+
+def _encoder(tensors: Tensors, shape: EncoderShape, precision: Precision, moments: Moments | None) -> _Encoder:
+    prefix = _prefix(tensors)
+    return _Encoder({name.removeprefix(prefix): t for name, t in tensors.items()}, shape, precision, moments)
 
 
 def build_cross_encoder(tensors: Tensors, shape: EncoderShape, *, precision: Precision) -> bytes:
@@ -100,13 +125,7 @@ def build_cross_encoder(tensors: Tensors, shape: EncoderShape, *, precision: Pre
     Two classes become one score, the second's logit minus the first's. Raises ModelMismatch when a tensor is missing
     and for a head of more classes.
     """
-    prefix = _prefix(tensors)
-    weights = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    try:
-        model = _Encoder(weights, shape, precision).pair_model()
-    except KeyError as error:
-        hint = "a cross-encoder's folder holds an encoder with a classification head of one class"
-        raise ModelMismatch(f"the weights lack tensor {error}", hint=hint) from error
+    model = _encoder(tensors, shape, precision, None).pair_model()
     return model.SerializeToString()  # type: ignore[no-any-return]
 
 
@@ -128,10 +147,12 @@ def _prefix(tensors: Tensors) -> str:
 class _Encoder:
     """One graph in the making: nodes and constants are appended in order of computation."""
 
-    def __init__(self, weights: Tensors, shape: EncoderShape, precision: Precision) -> None:
+    def __init__(self, weights: Tensors, shape: EncoderShape, precision: Precision, moments: Moments | None) -> None:
         self.weights = weights
         self.shape = shape
         self.precision = precision
+        self.moments = moments
+        self.inputs: dict[str, str] = {}
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -232,9 +253,13 @@ class _Encoder:
     def _linear(self, names: list[str], x: str) -> str:
         """``x`` times the weights side by side; their biases are added by the fused operator that follows."""
         weight = np.concatenate([self._f32(f"{name}.weight").T for name in names], axis=1)
+        self.inputs[names[0]] = x
         if self.precision == "float32":
             return self._op("MatMul", x, self._const(weight))
-        codes, scales = _quantized(weight, levels=_WEIGHT_LEVELS, axis=0)
+        if self.moments is None:
+            codes, scales = _quantized(weight, levels=_WEIGHT_LEVELS, axis=0)
+        else:
+            codes, scales = compensated(weight, self.moments[names[0]], levels=_WEIGHT_LEVELS)
         peak = self._op("ReduceMax", self._op("Abs", x), self._const(np.array([-1])), keepdims=1)
         peak = self._op("Max", peak, self._const(np.float32(1e-9)))
         step, zero = self._const(np.float32(1 / _ACTIVATION_LEVELS)), self._const(np.uint8(128))
@@ -293,6 +318,9 @@ class _Encoder:
         return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
     def _f32(self, name: str) -> NDArray[np.float32]:
+        if name not in self.weights:
+            hint = "pull or export the model again; a cross-encoder holds a classification head of one class besides"
+            raise ModelMismatch(f"the weights lack tensor {name!r}", hint=hint)
         return np.asarray(self.weights[name], dtype=np.float32)
 
     def _const(self, value: Any) -> str:

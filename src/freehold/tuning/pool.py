@@ -9,6 +9,7 @@ from math import log2
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freehold.core.ids import canonical_json, keyed_order, sha256_hex
 from freehold.core.training import Example
@@ -19,6 +20,8 @@ from freehold.tuning.sets import TrainingSet
 
 if TYPE_CHECKING:
     from freehold.core.types import Float32
+
+    Float64 = NDArray[np.float64]
 
 MOST_PASSAGES = 600
 """An evaluation embeds them all: on two cores some twenty seconds."""
@@ -70,33 +73,29 @@ class Pool:
         what = [self.queries, self.passages, self.documents, [sorted(r) for r in self.relevant], self.own]
         return sha256_hex(canonical_json(what).encode())
 
-    def by_vectors(self, encode: Encode) -> float:
-        """Mean nDCG@10 over documents, every query against all passages by cosine."""
+    def by_vectors(self, encode: Encode) -> Float64:
+        """nDCG@10 over documents, float64 (queries,): every query against all passages by cosine."""
         table = encode(self.queries, "query") @ encode(self.passages, "document").T
         everything = range(len(self.passages))
-        return self._mean([self._ndcg(row, everything, scores) for row, scores in enumerate(table)])
+        return np.array([self._ndcg(row, everything, scores) for row, scores in enumerate(table)])
 
-    def by_tokens(self, encode: EncodeTokens) -> float:
+    def by_tokens(self, encode: EncodeTokens) -> Float64:
         """The same, every query against its own passages by MaxSim."""
         asked, told = encode(self.queries, "query"), encode(self.passages, "document")
         scores = [
             [float((query @ told[at].T).max(axis=1).mean()) if len(query) and len(told[at]) else 0.0 for at in own]
             for query, own in zip(asked, self.own, strict=True)
         ]
-        return self._mean([self._ndcg(row, own, scores[row]) for row, own in enumerate(self.own)])
+        return np.array([self._ndcg(row, own, scores[row]) for row, own in enumerate(self.own)])
 
-    def by_pairs(self, score: ScorePairs) -> float:
+    def by_pairs(self, score: ScorePairs) -> Float64:
         """The same, by a model that reads query and passage together."""
         scores = score(
             [(query, self.passages[at]) for query, own in zip(self.queries, self.own, strict=True) for at in own]
         )
         ends = np.cumsum([len(own) for own in self.own])
         parts = np.split(scores, ends[:-1])
-        return self._mean([self._ndcg(row, own, parts[row]) for row, own in enumerate(self.own)])
-
-    @staticmethod
-    def _mean(values: Sequence[float]) -> float:
-        return float(np.mean(values)) if values else 0.0
+        return np.array([self._ndcg(row, own, parts[row]) for row, own in enumerate(self.own)])
 
     def _ndcg(self, row: int, places: Sequence[int], scores: Float32 | Sequence[float]) -> float:
         best: dict[int, float] = {}
