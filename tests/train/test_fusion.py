@@ -139,17 +139,18 @@ def test_where_legs_are_equal_the_default_stays():
     assert fitted.cross_gain <= fitted.cross_error
 
 
-def test_the_nearest_within_one_error_is_chosen():
+def test_the_middle_of_those_within_one_error_is_chosen():
     blends = [Blend(dense_weight=w) for w in (0.5, 0.6, 0.7, 0.8)]
     rng = np.random.default_rng(0)
     base = rng.random(200)
     noise = rng.normal(0, 0.01, 200)
     noise -= noise.mean()
     # From .6 on all are alike but for noise; the default is far below.
-    scores = np.column_stack([base - 0.2, base, base + noise, base + 1e-4])
-    assert choose(scores, blends) == 2 or choose(scores, blends) == 1
-    assert choose(np.column_stack([base, base, base, base]), blends) == 0
+    assert choose(np.column_stack([base - 0.2, base, base + noise, base + noise * 0.9]), blends) == 2
     assert choose(np.column_stack([base - 0.2, base, base + 0.1, base + 0.3]), blends) == 3
+    others = [Blend(dense_weight=w, fusion="rrf") for w in (0.0, 0.1)]
+    scores = np.column_stack([base, base, base, base + 1e-4 + noise * 1e-3, base, base])
+    assert choose(scores, [*blends, *others]) == 3
 
 
 @given(st.integers(0, 10**6))

@@ -174,4 +174,5 @@ def test_a_late_interaction_reranker(made: School, tmp_path: Path) -> None:
 def test_settings_that_cannot_be_meant() -> None:
     with pytest.raises(UsageError, match="nothing"):
         encoder.settings_for("embedder", ["learning_rat=1"], {})
+    assert encoder.settings_for("embedder", ["dropout=none"], {}).dropout is None
     assert encoder.settings_for("embedder", ["matryoshka=128+64"], {}).matryoshka == (128, 64)  # type: ignore[union-attr]

@@ -107,12 +107,10 @@ def fit(
     dense_weights: Sequence[float] = WEIGHTS,
     seed: int = 0,
 ) -> Fitted:
-    """The blend of the grid with the best mean nDCG, drawn to the default.
+    """The blend of the grid in the middle of the best ones by mean nDCG: see ``choose``.
 
-    Of the blends whose mean is within one standard error of the best, paired, it is the one nearest to the default (the
-    one-standard-error rule: Breiman et al. 1984). The default stays where the cross-validated gain is not above its own
-    standard error. ``dense_weights``: those tried. ``seed`` deals groups to folds. Raises UsageError for fewer than
-    FEWEST_QUERIES queries.
+    The default stays where the cross-validated gain is not above its own standard error. ``dense_weights``: those
+    tried. ``seed`` deals groups to folds. Raises UsageError for fewer than FEWEST_QUERIES queries.
     """
     if len(queries) < FEWEST_QUERIES:
         raise UsageError(
@@ -161,23 +159,28 @@ def grid(
 
 
 def choose(scores: Float64, blends: Sequence[Blend]) -> int:
-    """Index of the blend nearest to the first one among those within one paired standard error of the best mean.
+    """Index of the blend in the middle of those within one paired standard error of the best mean.
 
-    ``scores``: float64 (queries, blends). Equally near: the better mean, then the earlier.
+    ``scores``: float64 (queries, blends). The best alone owes part of its mean to luck, and lies at an edge as often as
+    not; the middle is what all that cannot be told from it agree on. Only blends that fuse as the best does count.
+    Equally near: the better mean, then the earlier.
     """
     means = scores.mean(axis=0)
     best = int(means.argmax())
     below = scores[:, [best]] - scores
     errors = below.std(axis=0, ddof=1) / math.sqrt(len(scores)) if len(scores) > 1 else np.full(len(blends), math.inf)
-    near: list[int] = np.flatnonzero(below.mean(axis=0) <= errors).tolist()
-    return min(near, key=lambda i: (_distance(blends[0], blends[i]), -means[i], i))
+    near = [i for i in np.flatnonzero(below.mean(axis=0) <= errors).tolist() if _way(blends[i]) == _way(blends[best])]
+    dense = fmean(blends[i].dense_weight for i in near)
+    again = fmean(blends[i].rerank_weight for i in near)
+
+    def away(i: int) -> float:
+        return round(abs(blends[i].dense_weight - dense) + abs(blends[i].rerank_weight - again), 9)
+
+    return min(near, key=lambda i: (away(i), -means[i], i))
 
 
-def _distance(default: Blend, blend: Blend) -> float:
-    """Steps away; another way of fusing is as far as any weight."""
-    other = (default.fusion, default.rrf_k) != (blend.fusion, blend.rrf_k)
-    steps = abs(default.dense_weight - blend.dense_weight) + abs(default.rerank_weight - blend.rerank_weight)
-    return round(steps + other, 6)
+def _way(blend: Blend) -> tuple[str, int]:
+    return blend.fusion, blend.rrf_k if blend.fusion == "rrf" else 0
 
 
 def paired(differences: Float64) -> tuple[float, float]:

@@ -102,6 +102,11 @@ class Training:
 class EmbedderTraining(Training):
     """Of an encoder whose pooled vectors are compared by cosine."""
 
+    learning_rate: float = 1e-4
+    """For encoders of 384 dimensions, as the packaged ones are; twice as wide ones want 2e-5 to 5e-5."""
+    negatives: int = 1
+    """More cost time, each as much as the positive, and were worth little beside the passages of the batch."""
+    max_tokens: int = 128
     loss: Literal["mnrl", "cached-mnrl"] = "mnrl"
     """Multiple negatives ranking (InfoNCE); cached: by small batches (Gao et al. 2021), slower and with less memory."""
     temperature: float = 0.05
@@ -124,6 +129,8 @@ class EmbedderTraining(Training):
 class LateInteractionTraining(Training):
     """Of an encoder whose token vectors are compared by MaxSim, averaged over the query's tokens."""
 
+    learning_rate: float = 1e-4
+    """See ``EmbedderTraining``."""
     loss: Literal["mnrl", "cached-mnrl", "distill", "margin-mse"] = "mnrl"
     """``distill`` learns a teacher's distribution over the candidates (KL divergence), ``margin-mse`` its margins."""
     temperature: float = 0.02

@@ -104,6 +104,8 @@ def settings_of(kind: type[Any], texts: Sequence[str]) -> dict[str, Any]:
 
 def _value(hint: Any, value: str, text: str) -> Any:
     """``value`` as the field's type has it."""
+    if value == "none" and type(None) in get_args(hint):
+        return None
     if hint is bool:
         if value not in {"true", "false"}:
             raise UsageError(f"{text!r} is neither true nor false", hint="write true or false")
