@@ -49,16 +49,18 @@ class Facts(Protocol):
 class Training:
     """What all trainings have in common. Raises SettingsError for a value that cannot be meant."""
 
-    learning_rate: float = 2e-5
-    """Its highest, after warm-up; from there it falls in a line to 0."""
+    learning_rate: float = 1e-4
+    """Its highest, after warm-up; from there it falls in a line to 0. For encoders of 384 dimensions, as the packaged
+    ones are; twice as wide ones want 2e-5 to 5e-5."""
     batch_size: int = 32
     """Examples a step, each with one positive and its hard negatives."""
     epochs: int = 3
     warmup_ratio: float = 0.1
     weight_decay: float = 0.01
-    negatives: int = 4
-    """Hard negatives an example brings to a batch; of more, others take their turn in the next epoch."""
-    max_tokens: int = 256
+    negatives: int = 1
+    """Hard negatives an example brings to a batch; of more, others take their turn in the next epoch. Each costs as
+    much time as the positive, and more than one were worth little beside the passages of the batch."""
+    max_tokens: int = 128
     """Longer texts are cut in training, never at serving. Special tokens and prefix included."""
     mini_batch_size: int = 16
     """Texts that go through the model at once where gradients are cached."""
@@ -102,11 +104,6 @@ class Training:
 class EmbedderTraining(Training):
     """Of an encoder whose pooled vectors are compared by cosine."""
 
-    learning_rate: float = 1e-4
-    """For encoders of 384 dimensions, as the packaged ones are; twice as wide ones want 2e-5 to 5e-5."""
-    negatives: int = 1
-    """More cost time, each as much as the positive, and were worth little beside the passages of the batch."""
-    max_tokens: int = 128
     loss: Literal["mnrl", "cached-mnrl"] = "mnrl"
     """Multiple negatives ranking (InfoNCE); cached: by small batches (Gao et al. 2021), slower and with less memory."""
     temperature: float = 0.05
@@ -129,8 +126,6 @@ class EmbedderTraining(Training):
 class LateInteractionTraining(Training):
     """Of an encoder whose token vectors are compared by MaxSim, averaged over the query's tokens."""
 
-    learning_rate: float = 1e-4
-    """See ``EmbedderTraining``."""
     loss: Literal["mnrl", "cached-mnrl", "distill", "margin-mse"] = "mnrl"
     """``distill`` learns a teacher's distribution over the candidates (KL divergence), ``margin-mse`` its margins."""
     temperature: float = 0.02
@@ -148,7 +143,10 @@ class LateInteractionTraining(Training):
 class CrossEncoderTraining(Training):
     """Of an encoder that reads query and passage together and gives one logit."""
 
+    learning_rate: float = 5e-5
     batch_size: int = 8
+    negatives: int = 4
+    max_tokens: int = 256
     loss: Literal["listnet", "lambda", "mnrl", "bce"] = "listnet"
     """Over the positive and the hard negatives of a query; ``mnrl`` draws passages of other queries besides."""
 

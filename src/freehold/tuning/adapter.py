@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freehold.core.experiment import Study
+from freehold.core.ids import keyed_order
 from freehold.core.training import Example
 from freehold.core.types import ScoredId
 from freehold.house import House
@@ -25,7 +26,16 @@ from freehold.train import fusion
 from freehold.train.adapter import Adapter, AdapterTraining, Chosen, Pairs
 from freehold.train.fusion import LabelledQuery
 from freehold.train.search import Outcome, Report
-from freehold.tuning.candidate import Making, Tuned, admit, blend_of, depths_of, workplace
+from freehold.tuning.candidate import (
+    Making,
+    Tuned,
+    admit,
+    blend_of,
+    dense_weights_of,
+    depths_of,
+    fitted_settings,
+    workplace,
+)
 from freehold.tuning.hyper import Hyper, study_of
 from freehold.tuning.sets import TrainingSet
 
@@ -34,6 +44,8 @@ if TYPE_CHECKING:
 
 SPACE = ("learning_rate=1e-4..3e-3:log", "l2=1e-3..0.3:log", "temperature=0.02..0.1:log", "rank=0|16|64")
 """What is searched where nothing else is asked for."""
+MOST_QUERIES = 300
+"""Of the dev part to choose by. What is told of the version is told of all of it."""
 _BATCH_QUERIES = 256
 
 
@@ -82,7 +94,8 @@ def tune_adapter(house: House, data: TrainingSet, request: Request, *, progress:
         call=request.call,
         started=started,
         study=study,
-        refit=chosen.kept,
+        refit=False,
+        serving=dev.fitted(chosen.adapter, seed=request.seed) if chosen.kept else {},
         notes=notes,
     )
     return admit(house, data, made, making, progress=progress)
@@ -179,13 +192,16 @@ class DevSearch:
     queries: tuple[LabelledQuery, ...]
     """With the lexical leg alone, and units and similarities of all that may come up."""
     plan: Plan
+    dense_weights: tuple[float, ...]
+    """Those that can be tried."""
 
     @classmethod
     def of(cls, house: House, labels: Labels, progress: Progress, *, reach: Sequence[Adapter]) -> DevSearch:
         """Find once what does not depend on the query's vector. ``reach``: adapters like those that will be scored."""
         engines, plan, shelf = house.engines(), house.plan(), house.shelf
         located = locate(labels, shelf, allow_missing=True)
-        asked = checked_queries(labels, engines, sorted(labels.qrels))
+        chosen = keyed_order(sorted(labels.qrels), "dev search")[:MOST_QUERIES]
+        asked = checked_queries(labels, engines, sorted(chosen))
         vectors = embedded(house, [query.text for query in asked], progress)
         items = shelf.indexable(sorted(shelf.chunk_ids()), house.crew.encoder.info.digest)
         ids, rows = zip(*sorted((item.view.chunk.id, item.dense) for item in items), strict=True)
@@ -202,14 +218,23 @@ class DevSearch:
             similar = scorers[row].scores(pool) if scorers else None
             queries.append(LabelledQuery(query.id, {"lexical": found}, units, grades, similar))
             progress("dev queries", row + 1, len(asked))
-        return cls(vectors, passages, np.array(ids), tuple(pools), tuple(queries), plan)
+        return cls(
+            vectors, passages, np.array(ids), tuple(pools), tuple(queries), plan, tuple(dense_weights_of(plan, engines))
+        )
 
     def scores(self, adapter: Adapter) -> NDArray[np.float64]:
         """float64 (queries,): nDCG@10 of the search as it is served, with adapted query vectors."""
-        found = [self._with_dense(row, vector) for row, vector in enumerate(adapter.apply(self.vectors))]
-        blend = blend_of(self.plan)
-        scored: NDArray[np.float64] = fusion.ndcg(found, [blend], depths=depths_of(self.plan))[:, 0]
+        scored: NDArray[np.float64] = fusion.ndcg(
+            self._adapted(adapter), [blend_of(self.plan)], depths=depths_of(self.plan)
+        )[:, 0]
         return scored
+
+    def fitted(self, adapter: Adapter, *, seed: int) -> Mapping[str, object]:
+        """Settings of fusion and reranking that fit the search with adapted query vectors."""
+        return fitted_settings(self._adapted(adapter), self.plan, dense_weights=self.dense_weights, seed=seed)
+
+    def _adapted(self, adapter: Adapter) -> list[LabelledQuery]:
+        return [self._with_dense(row, vector) for row, vector in enumerate(adapter.apply(self.vectors))]
 
     def _with_dense(self, row: int, vector: Float32) -> LabelledQuery:
         pool, query = self.pools[row], self.queries[row]

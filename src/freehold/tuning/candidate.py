@@ -167,16 +167,30 @@ def _measured(
 def refitted(house: House, engines: Engines, labels: Labels, *, seed: int, progress: Progress) -> Mapping[str, object]:
     """Settings of fusion and reranking fitted to these engines on labelled queries; none where no gain was sure."""
     plan = house.plan()
-    if plan.mode != "hybrid" or len(labels.qrels) < fusion.FEWEST_QUERIES:
+    if plan.mode != "hybrid":
         return {}
     plan = replace(plan, rerank_depth=house.settings.retrieval.rerank_depth if engines.reranker else 0)
     found = labelled_queries(labels, plan, engines, house=house, progress=progress)
-    # A model that reads texts is asked about what the plan would have it rerank alone: other weights would have others.
-    fixed = engines.reranker is not None and engines.reranker.unit != "maxsim"
-    weights = (plan.dense_weight,) if fixed else fusion.WEIGHTS
-    fitted = fusion.fit(found, blend_of(plan), depths=depths_of(plan), dense_weights=weights, seed=seed)
+    return fitted_settings(found, plan, dense_weights=dense_weights_of(plan, engines), seed=seed)
+
+
+def fitted_settings(
+    found: Sequence[LabelledQuery], plan: Plan, *, dense_weights: Sequence[float], seed: int
+) -> Mapping[str, object]:
+    """Where the blend that fits these queries best differs from the plan's; nothing where no gain was sure."""
+    if plan.mode != "hybrid" or len(found) < fusion.FEWEST_QUERIES:
+        return {}
+    fitted = fusion.fit(found, blend_of(plan), depths=depths_of(plan), dense_weights=dense_weights, seed=seed)
     own = blend_of(plan).settings()
     return {key: value for key, value in fitted.blend.settings().items() if own.get(key) != value}
+
+
+def dense_weights_of(plan: Plan, engines: Engines) -> Sequence[float]:
+    """The weights that can be tried. A model that reads texts is asked about what the plan would have it rerank alone:
+    another weight would have others.
+    """
+    fixed = engines.reranker is not None and engines.reranker.unit != "maxsim"
+    return (plan.dense_weight,) if fixed else fusion.WEIGHTS
 
 
 def labelled_queries(
