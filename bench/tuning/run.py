@@ -265,7 +265,8 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
             f"## {result['set']}, split {result['split']}, {result['queries']} questions, seed {result['seed']}",
             "",
             f"Trained on {result['training']['train']:,} questions, {result['recipe']['epochs']} epochs: embedder "
-            f"{seconds['embedder'] / 60:.1f} min, adapter {seconds['adapter']:.0f} s, on {result['cores']} cores.",
+            f"{result['checks']['steps']:.0f} steps at {result['checks']['steps_per_s']:.2f} a second, adapter "
+            f"{seconds['adapter']:.0f} s in all, on {result['cores']} cores.",
             "",
             "| | nDCG@10 | R@10 | R@50 | nDCG@10 against base hybrid | | cut | wrong hits |",
             "|---|---|---|---|---|---:|---:|---:|",
