@@ -155,7 +155,12 @@ def test_a_student_comes_to_rank_as_its_teacher(tiny: Tiny, tmp_path: Path, loss
         return total
 
     how = replace(
-        LATE, loss=loss, teacher_temperature=10.0 if loss == "distill" else temperature, epochs=8, negatives=5
+        LATE,
+        loss=loss,
+        temperature=0.05,
+        teacher_temperature=10.0 if loss == "distill" else temperature,
+        epochs=8,
+        negatives=5,
     )
     outcome = late(tiny(), tmp_path, replace(how, evaluations_per_epoch=1), dev=dev, teacher=teacher)
     assert outcome.dev is not None

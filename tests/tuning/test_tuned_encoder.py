@@ -115,6 +115,8 @@ def test_an_adapter_leaves_with_the_embedder_that_it_was_trained_for(own: School
     school.run_json("models", "promote", first, house=own.house)
     with open_house(own.house) as house:
         tuned = next(version.id for version in house.registry.all() if version.role == "embedder")
+    settings = own.house / "freehold.toml"  # both answer nearly everything: thirty questions cannot tell them apart
+    settings.write_text(settings.read_text().replace("margin = 0.1", "margin = 0.3"))
     done = school.run_json("models", "promote", tuned, house=own.house)
     assert done["left"] == [first]
     error = school.run_json("models", "promote", first, house=own.house, code=3)["error"]
