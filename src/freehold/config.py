@@ -176,6 +176,15 @@ class GateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivacySettings:
+    """[privacy]: how people are found in what the house holds, and how soon a model forgets them."""
+
+    numbers: tuple[str, ...] = _setting((), "regular expressions of numbers under which people are known here")
+    retrain_days: int = _setting(7, "days within which models that learned from what was erased are replaced", low=0)
+    switch_off_days: int = _setting(30, "days after which such a model stops serving, replaced or not", low=1)
+
+
+@dataclass(frozen=True, slots=True)
 class TrackingSettings:
     """[tracking]: where trained versions are logged besides the house's own registry."""
 
@@ -199,6 +208,7 @@ class Settings:
     generator: GeneratorSettings = GeneratorSettings()
     judge: JudgeSettings = JudgeSettings()
     gate: GateSettings = GateSettings()
+    privacy: PrivacySettings = PrivacySettings()
     tracking: TrackingSettings = TrackingSettings()
     origins: Mapping[str, str] = field(default_factory=dict)
 

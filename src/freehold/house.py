@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,9 +127,12 @@ class House:
         prune: bool = False,
         emptied: bool = False,
         fields: Mapping[str, str] | None = None,
+        fenced: bool = True,
         progress: Progress | None = None,
     ) -> IngestReport:
         """Ingest files and folders. ``prune`` forgets documents under ``paths`` whose file has vanished.
+
+        What speaks of somebody who was erased is refused, unless ``fenced`` is False.
 
         ``fields`` become filter fields of every document. Raises HouseBusy while another process writes, NeedsPerson
         where pruning would forget all that is known under a path, unless ``emptied`` says that this is meant.
@@ -145,15 +148,20 @@ class House:
         vanished = self._vanished(paths, files, emptied=emptied) if prune else ()
         with ParserPool(os.cpu_count() or 1, limits) as pool:
             reader = file_reader(pool, files, limits=self._limits(), fields=fields or {})
-            return self._ingest(files.found, reader, vanished, fields, report_progress)
+            return self._ingest(files.found, reader, vanished, fields, report_progress, fenced=fenced)
 
     def ingest_beir(
-        self, folder: Path, *, fields: Mapping[str, str] | None = None, progress: Progress | None = None
+        self,
+        folder: Path,
+        *,
+        fields: Mapping[str, str] | None = None,
+        fenced: bool = True,
+        progress: Progress | None = None,
     ) -> IngestReport:
-        """Ingest the ``corpus.jsonl`` of a BEIR set; record ids become sources."""
+        """Ingest the ``corpus.jsonl`` of a BEIR set; record ids become sources. ``fenced`` as in ``ingest``."""
         corpus = find_beir(folder)
         reader = beir_reader(corpus, limits=self._limits(), fields=fields or {})
-        return self._ingest(corpus.found, reader, (), fields, progress or _silent)
+        return self._ingest(corpus.found, reader, (), fields, progress or _silent, fenced=fenced)
 
     def ingest_house(
         self, other: House, *, lenders: Sequence[House] = (), progress: Progress | None = None
@@ -320,6 +328,26 @@ class House:
         crew = self._checked(self.crew)
         return Engines(self.shelf, self.indexes.current(crew), crew.embedder, self.terms, crew.reranker)
 
+    def sync_indexes(self, progress: Progress) -> None:
+        """Bring the index up to the catalog, and take what is gone out of all others. For the one writer."""
+        self.indexes.sync(self._checked(self.crew), progress)
+
+    def stand_down(self, version_ids: Collection[str], progress: Progress) -> None:
+        """Take versions out of service, and what only works beside them; the settings' models serve in their place.
+
+        There is no way back: a rollback cannot return to before it. For the one writer.
+        """
+        before = self.crew
+        stay = {role: version for role, version in before.versions.items() if version.id not in version_ids}
+        if len(stay) == len(before.versions):
+            return
+        if "embedder" not in stay and "embedder" in before.versions:
+            stay = {role: version for role, version in stay.items() if not version.bound}
+        versions = {role: version.id for role, version in stay.items()}
+        self.prepare(self.crew_of(versions), progress)
+        self.registry.switch(versions, verb="stand down")
+        self.indexes.retire([self.crew])
+
     def is_ready(self, crew: Crew) -> bool:
         """Whether all is made that the crew needs to serve."""
         return self.indexes.is_ready(self._checked(crew))
@@ -364,6 +392,18 @@ class House:
             rerank_budget_ms=chosen.reranker.budget_ms if rerank else 0.0,
         )
 
+    def workshop(self, fields: Mapping[str, str] | None = None, *, lenders: tuple[Shelf, ...] = ()) -> Workshop:
+        """What a text goes through to become a document. ``fields`` become filter fields of every document."""
+        return Workshop(
+            embedder=self._checked(self.crew).encoder,
+            codec=self.crew.codec,
+            cut=self._cut,
+            recipe=self._recipe(fields),
+            limits=self._limits(),
+            near_duplicate=self.settings.ingest.near_duplicate,
+            lenders=lenders,
+        )
+
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _ingest(
@@ -374,17 +414,10 @@ class House:
         fields: Mapping[str, str] | None,
         progress: Progress,
         *,
+        fenced: bool = True,
         lenders: tuple[Shelf, ...] = (),
     ) -> IngestReport:
-        workshop = Workshop(
-            embedder=self._checked(self.crew).encoder,
-            codec=self.crew.codec,
-            cut=self._cut,
-            recipe=self._recipe(fields),
-            limits=self._limits(),
-            near_duplicate=self.settings.ingest.near_duplicate,
-            lenders=lenders,
-        )
+        workshop = self.workshop(fields, lenders=lenders)
         with writer_lock(self.root):
             try:
                 self.shelf.sweep()
@@ -393,7 +426,15 @@ class House:
             if found and "embedder" not in self.crew.versions:
                 self._pin(self.crew.encoder)
             self._forget_trials(found, vanished, workshop.recipe)
-            report = ingest(found, shelf=self.shelf, read=read, workshop=workshop, progress=progress, vanished=vanished)
+            report = ingest(
+                found,
+                shelf=self.shelf,
+                read=read,
+                workshop=workshop,
+                progress=progress,
+                fence=self.shelf.fence if fenced else None,
+                vanished=vanished,
+            )
             self.indexes.sync(self._checked(self.crew), progress)
         return report
 

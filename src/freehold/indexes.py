@@ -125,6 +125,32 @@ class Indexes:
             self._shelf.drop_vectors(digest)
             shred_tree(self._place(digest))
 
+    def points(self) -> set[str]:
+        """Ids of the chunks in any of the indexes, in the generations that answer."""
+        self.close()
+        found: set[str] = set()
+        for generations in self._all():
+            if generations.current() is not None:
+                index = generations.open_current()
+                try:
+                    found.update(index.ids())
+                finally:
+                    index.close()
+        return found
+
+    def sweep(self) -> tuple[str, ...]:
+        """Overwrite every generation but those that answer; names of the ones that a reader still holds.
+
+        Raises HouseBusy while another process builds.
+        """
+        self.close()
+        return tuple(name for generations in self._all() for name in generations.sweep())
+
+    def _all(self) -> list[Generations]:
+        top = self._root / "index"
+        places = [top, *(path for path in sorted(top.glob("*")) if (path / "current.json").exists())]
+        return [Generations(place, hnsw_ef=self._hnsw_ef) for place in places if place.is_dir()]
+
     def close(self) -> None:
         """Let go of the open one. Closing twice is fine."""
         if self._open is not None:

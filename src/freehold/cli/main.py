@@ -13,10 +13,11 @@ import typer
 from rich.markup import escape
 
 from freehold import __version__
-from freehold.cli import measure, measured, models, output, tune
+from freehold.cli import erase, measure, measured, models, output, tune
 from freehold.cli.common import Json, open_house
 from freehold.cli.demo import print_demo
 from freehold.core.errors import FreeholdError, HouseFault, UsageError
+from freehold.core.fence import Override
 
 DETECTOR = "rampart"
 """Finds people in what is to be learned from."""
@@ -31,6 +32,9 @@ app = typer.Typer(
 app.add_typer(models.models_app, name="models")
 app.add_typer(tune.tune_app, name="tune")
 app.add_typer(measure.experiments_app, name="experiments")
+app.add_typer(erase.requests_app, name="requests")
+app.add_typer(erase.subject_app, name="subject")
+app.add_typer(erase.hold_app, name="hold")
 
 ModeOption = Annotated[
     Literal["hybrid", "dense", "lexical"] | None, typer.Option("--mode", help="Which legs to ask; default: settings.")
@@ -96,6 +100,9 @@ def ingest(
     prune: Annotated[bool, typer.Option("--prune", help="Forget documents whose file under PATH is gone.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --prune: also when nothing is left under PATH.")] = False,
     field: FieldOption = None,
+    allow_erased: Annotated[
+        Override | None, typer.Option(help="Let in what names somebody who was erased, for this reason.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read documents into the house: unchanged ones are skipped, changed ones replaced, bad ones quarantined."""
@@ -106,9 +113,12 @@ def ingest(
     fields = _pairs(field, "--field")
     with open_house(context) as house, output.progress_bars() as progress:
         if beir:
-            report = house.ingest_beir(beir, fields=fields, progress=progress)
+            report = house.ingest_beir(beir, fields=fields, fenced=allow_erased is None, progress=progress)
         else:
-            report = house.ingest(paths or [], prune=prune, emptied=yes, fields=fields, progress=progress)
+            fenced = allow_erased is None
+            report = house.ingest(
+                paths or [], prune=prune, emptied=yes, fields=fields, fenced=fenced, progress=progress
+            )
     if as_json:
         output.print_json(output.ingest_json(report))
     else:
@@ -153,6 +163,9 @@ def ask(
 
 app.command("eval")(measure.evaluate)
 app.command()(measure.gate)
+app.command()(erase.erase)
+app.command()(erase.retrain)
+app.command()(erase.verify)
 
 
 @app.command()

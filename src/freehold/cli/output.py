@@ -105,6 +105,9 @@ _STAGES = {
     "load": "searching under load",
     "answers": "asking",
     "trials": "trying settings",
+    "people": "telling people apart",
+    "erased": "erasing",
+    "verify": "searching every file for what is left",
 }
 
 
@@ -112,6 +115,7 @@ def ingest_json(report: IngestReport) -> dict[str, object]:
     """The JSON shape of an ingest."""
     values = dataclasses.asdict(report)
     values["quarantined"] = [_quarantined_json(q) for q in report.quarantined]
+    values["refused"] = [_quarantined_json(q) for q in report.refused]
     values["seconds"] = round(report.seconds, 3)
     return values
 
@@ -129,6 +133,10 @@ def print_ingest(report: IngestReport) -> None:
     if report.quarantined:
         out.print(f"\n[yellow]{many(len(report.quarantined), 'file')} could not be read and stay out:[/]")
         _print_quarantine(report.quarantined)
+    if report.refused:
+        out.print(f"\n[yellow]{many(len(report.refused), 'document')} refused, since somebody was erased:[/]")
+        _print_quarantine(report.refused)
+        out.print("if they may come in all the same, say why: --allow-erased namesake", soft_wrap=True)
     if report.near_duplicates:
         out.print("\nnearly the same:")
         table = plain_table("document", "repeats", "similarity")

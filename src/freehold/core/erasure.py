@@ -5,10 +5,10 @@ What the words mean is the GDPR's: Art. 17 erasure, Art. 18 restriction, Art. 12
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 IdentifierKind = Literal["name", "email", "phone", "iban", "national_id", "birth_date", "address", "reference"]
 """``reference``: any number under which a firm knows somebody (policy, customer, claim)."""
@@ -35,9 +35,11 @@ class Identifier:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A person, by nothing but what they gave to be found by."""
+    """A person, by what they gave to be found by."""
 
     identifiers: tuple[Identifier, ...]
+    derived: tuple[Identifier, ...] = ()
+    """What else was read from documents that surely speak of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Finding:
     start: int
     end: int
     identifier: int
-    """Place of the identifier that it fits in ``Subject.identifiers``."""
+    """Place of the identifier that it fits in ``Subject.identifiers``, with ``derived`` counted on."""
     how: How
     band: Band
 
@@ -116,3 +118,67 @@ class Holder(Protocol):
     def files(self) -> Iterator[Path]:
         """Every file it writes, the database's logs and leftovers of a crash included: what a raw scan reads."""
         ...
+
+
+Ground = Literal[
+    "17(1)(a)", "17(1)(b)", "17(1)(c)", "17(1)(d)", "17(1)(e)", "17(1)(f)", "retention-expiry", "controller-initiative"
+]
+"""Why: a letter of Art. 17(1), or the house's own doing."""
+
+Stage = Literal["received", "fenced", "restricted", "erased", "models", "verified", "certified", "closed"]
+"""How far a request has come, in this order; it only goes forward."""
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRequest:
+    """A request on record. It holds ids, counts and times; who it is about lies sealed beside it."""
+
+    id: str
+    ground: Ground
+    received: str
+    """ISO 8601 in UTC."""
+    due: str
+    """The same: one calendar month later, Art. 12(3)."""
+    identifiers: Mapping[str, int]
+    """Kind -> how many were given."""
+    stage: Stage = "received"
+    reached: Mapping[str, str] = field(default_factory=dict)
+    """Stage -> when, ISO 8601 in UTC."""
+    documents: Mapping[str, Action] = field(default_factory=dict)
+    """Document id -> what became of it."""
+    asked: tuple[str, ...] = ()
+    """Ids of documents that a person has yet to decide on."""
+    held: Mapping[str, str] = field(default_factory=dict)
+    """Document id -> basis of the legal hold under which it stays, restricted."""
+    refused: tuple[str, ...] = ()
+    """Ids of documents that a person decided are not about them, or are to be kept."""
+    confirmed: int = 0
+    """Documents that a person decided are about them."""
+    erased: Mapping[str, int] = field(default_factory=dict)
+    """Holder -> how many holdings it had."""
+    redactions: Mapping[str, str] = field(default_factory=dict)
+    """Id of a document -> id of what stands for it without the person."""
+    sets: Mapping[str, str] = field(default_factory=dict)
+    """Id of a model version that learned from an erased document -> name of its training set; empty: it is gone."""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """Id of such a version, when it is overwritten -> id of what was trained in its place; empty: nothing was."""
+    certificate: str = ""
+    """Verdict of the latest certificate."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Stage -> seconds of work up to it, waiting left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a search for leftovers looks for: pieces of what was erased. It lies sealed, and goes with the request."""
+
+    texts: tuple[str, ...]
+    """Stretches of erased documents around the person, long enough to stand nowhere else."""
+    names: tuple[str, ...]
+    """Sources that named them."""
+    vectors: tuple[str, ...]
+    """Base64 of float32 little-endian vectors of erased chunks."""
+    documents: tuple[str, ...]
+    chunks: tuple[str, ...]

@@ -11,6 +11,8 @@ from freehold.core.errors import StorageFault
 
 FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 DENIED_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+GONE = ".gone"
+"""Ends the name of a file that waits to be overwritten."""
 _PIECE_BYTES = 1 << 20
 
 
@@ -28,6 +30,22 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     except OSError as e:
         temporary.unlink(missing_ok=True)
         raise storage_fault(e, path) from None
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Put a file in the place of one whose bytes are overwritten, not only let go. Raises StorageFault.
+
+    A crash leaves the old or the new one, and maybe the old beside it, which the next call on this path clears.
+    """
+    old = path.with_name(f".{path.name}{GONE}")
+    shred(old)
+    try:
+        mode = path.stat().st_mode & 0o777
+        os.link(path, old)
+        write_durably(path, data, mode=mode)
+    except OSError as e:
+        raise storage_fault(e, path) from None
+    shred(old)
 
 
 def shred(path: Path) -> None:

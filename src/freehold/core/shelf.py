@@ -7,7 +7,7 @@ not at all. Journeys and stores never import each other; they meet here.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from freehold.core.types import Chunk, Document, Page, TokenCodes
@@ -87,6 +87,10 @@ class Changes:
     quarantine: Sequence[Quarantined] = ()
     release: Collection[str] = ()
     """Sources that leave the quarantine."""
+    restrict: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Id of an added document -> requests for which it is hidden from the first."""
+    epoch: int | None = None
+    """The fence's, as it was when all this was let through; None: it does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,28 @@ class ChunkView:
     source: str
     title: str
     language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """All that a document says, and what it is called."""
+
+    document_id: str
+    source: str
+    title: str
+    language: str
+    metadata: Mapping[str, str]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a document must be kept although somebody in it is to be forgotten (GDPR Art. 17(3))."""
+
+    basis: str
+    """``17(3)(b)`` and the like."""
+    review: str
+    """Date, ISO 8601, at which the reason is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +193,19 @@ class Shelf(Protocol):
         """
         ...
 
-    def commit(self, changes: Changes) -> None:
-        """Keep and forget, atomically; durable on return. What is removed is overwritten on disk."""
+    def commit(self, changes: Changes) -> bool:
+        """Keep and forget, atomically; durable on return. What is removed is overwritten on disk.
+
+        False, with nothing changed, where somebody was fenced out since ``changes.epoch``.
+        """
+        ...
+
+    def words(self) -> Iterator[Words]:
+        """Every document in words, restricted ones included, some hundred at a time, in the order of their ids."""
+        ...
+
+    def chunks_of(self, document_ids: Collection[str]) -> set[str]:
+        """Ids of these documents' chunks, of restricted ones too."""
         ...
 
     def views(self, chunk_ids: Collection[str]) -> Mapping[str, ChunkView]:

@@ -24,6 +24,9 @@ Part = Literal["train", "dev"]
 
 State = Literal["candidate", "live", "retired", "tainted"]
 
+LineupVerb = Literal["made", "promote", "rollback", "stand down"]
+"""How a lineup came into service. ``stand down``: versions had to leave, since they may not serve any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -159,7 +162,7 @@ class Lineup:
     """Role -> version id."""
     since: str
     """ISO 8601 in UTC."""
-    verb: Literal["made", "promote", "rollback"]
+    verb: LineupVerb
     before: int | None
     """Number of the lineup that a rollback returns to; None for the first."""
     experiment: str = ""
@@ -210,10 +213,9 @@ class Registry(Protocol):
         """The lineup that a rollback of this one returns to. Raises UsageError where there is none."""
         ...
 
-    def switch(
-        self, versions: Mapping[Role, str], *, verb: Literal["promote", "rollback"], experiment: str = ""
-    ) -> Lineup:
-        """Put a lineup into service by replacing one file. ``rollback`` returns to the one before, whatever is given.
+    def switch(self, versions: Mapping[Role, str], *, verb: LineupVerb, experiment: str = "") -> Lineup:
+        """Put a lineup into service by replacing one file. ``rollback`` returns to the one before, whatever is given,
+        and nothing returns to before a ``stand down``.
 
         Raises UsageError where there is nothing to return to, ModelMismatch for a tainted version.
         """

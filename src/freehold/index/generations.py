@@ -1,4 +1,4 @@
-"""Generations of an index: built aside in a process of their own, swapped in atomically, removed when nobody reads.
+"""Generations of an index: built aside in a child process, swapped in atomically, overwritten when nobody reads them.
 
 Under the root: ``current.json`` names the generation that answers; every other ``generation-*`` is one being built, or
 an old one that a reader may still hold. ``lock`` is held by the one builder, so whoever holds it may clear up.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from freehold.core.errors import EngineFault, HouseBusy, HouseMismatch, StorageFault
 from freehold.core.faults import step
-from freehold.core.files import write_durably
+from freehold.core.files import shred_tree, write_durably
 from freehold.core.ids import canonical_json, new_id
 from freehold.core.ports import VectorIndex
 from freehold.core.types import GenerationInfo, Point
@@ -118,7 +117,7 @@ class Generations:
         current = self.current()
         with storage_faults(self._root):
             for removed in self._root.glob("removed-*"):
-                shutil.rmtree(removed)
+                shred_tree(removed)
             old = [path for path in self._root.glob("generation-*") if not current or path.name != current.name]
             return tuple(sorted(path.name for path in old if not _remove(path)))
 
@@ -176,7 +175,7 @@ def _remove(directory: Path) -> bool:
         return False
     try:
         # Out of the readers' sight first: one that came now would make a lock in the midst of the removal.
-        shutil.rmtree(directory.rename(directory.with_name(f"removed-{directory.name}")))
+        shred_tree(directory.rename(directory.with_name(f"removed-{directory.name}")))
     finally:
         lock.release()
     return True

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from freehold.core.faults import step
+from freehold.core.fence import Fence, Print
 from freehold.core.ids import new_id
 from freehold.core.ports import Embedder, TokenCodec
 from freehold.core.shelf import Changes, Entry, Known, NearDuplicate, Quarantined, Shelf, Vectors, page_of
@@ -88,6 +89,18 @@ class IngestReport:
     near_duplicates: list[Repeat] = field(default_factory=list)
     seconds: float = 0.0
 
+    refused: list[Quarantined] = field(default_factory=list)
+    """Sources that speak of somebody who was erased. Unlike the quarantine, nothing of them is kept."""
+
+
+REFUSED = "erased"
+"""Code of what the fence refuses."""
+_REFUSALS = {
+    "same_file": "the file was erased for somebody",
+    "same_text": "its text was erased for somebody",
+    "names_person": "it names somebody who was erased",
+    "resembles": "it is nearly a document that was erased for somebody",
+}
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, how much of it is done, and how much there is."""
@@ -100,9 +113,12 @@ def ingest(
     read: Reader,
     workshop: Workshop,
     progress: Progress,
+    fence: Fence | None = None,
     vanished: Collection[str] = (),
 ) -> IngestReport:
     """Bring the shelf up to the sources ``found`` (source -> sha256 of its bytes) and drop the ``vanished`` ones.
+
+    What the ``fence`` knows is refused; None lets everything in.
 
     Raises StorageFault when the disk fails: everything committed before stays, the rest is as if never begun.
     """
@@ -123,23 +139,47 @@ def ingest(
     repeats = _Repeats(shelf, workshop.near_duplicate)
     done = 0
     for window in _windows(read(todo), workshop):
-        drafts = [item for item in window if isinstance(item, _Draft)]
         rejected = [item for item in window if isinstance(item, Quarantined)]
-        replaced = [known[d.raw.source].document_id for d in drafts if d.raw.source in known]
-        repeats.forget(replaced)
-        vectors = _vectors(drafts, shelf, workshop, report)
-        entries = [_entry(draft, workshop, vectors, repeats, report) for draft in drafts]
-        read_again = [d.raw.source for d in drafts if d.raw.source in quarantined]
-        shelf.commit(Changes(add=entries, remove=replaced, quarantine=rejected, release=read_again))
+        drafts = [item for item in window if isinstance(item, _Draft)]
+        replaced: list[str] = []
+        entries: list[Entry] = []
+        committed = False
+        while not committed:  # again where somebody was fenced out meanwhile
+            epoch = fence.epoch if fence else None
+            repeats.forget(draft.document.id for draft in drafts)
+            drafts = _let_in(drafts, fence, report)
+            replaced = [known[d.raw.source].document_id for d in drafts if d.raw.source in known]
+            repeats.forget(replaced)
+            vectors = _vectors(drafts, shelf, workshop, report)
+            entries = [_entry(draft, workshop, vectors, repeats) for draft in drafts]
+            read_again = [d.raw.source for d in drafts if d.raw.source in quarantined]
+            changes = Changes(add=entries, remove=replaced, quarantine=rejected, release=read_again, epoch=epoch)
+            committed = shelf.commit(changes)
         step("ingest.window")
-        report.documents += len(entries)
+        report.near_duplicates += repeats.told(entries)
+        report.documents += len(drafts)
         report.replaced += len(replaced)
-        report.chunks += sum(len(entry.chunks) for entry in entries)
+        report.chunks += sum(len(draft.chunks) for draft in drafts)
         report.quarantined.extend(rejected)
         done += len(window)
         progress("documents", done, len(todo))
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _let_in(drafts: Sequence[_Draft], fence: Fence | None, report: IngestReport) -> list[_Draft]:
+    """The drafts that the fence lets in; the others are told of."""
+    if fence is None:
+        return list(drafts)
+    allowed = []
+    for draft in drafts:
+        raw = draft.raw
+        reason = fence.refusal(Print(raw.sha256, raw.parsed.text, raw.source, raw.signature))
+        if reason is None:
+            allowed.append(draft)
+        else:
+            report.refused.append(Quarantined(raw.source, REFUSED, _REFUSALS[reason], sha256=raw.sha256))
+    return allowed
 
 
 def _unchanged(known: Known | None, sha256: str, recipe: str) -> bool:
@@ -253,12 +293,7 @@ def make_vectors(texts: Sequence[str], embedder: Embedder, codec: TokenCodec | N
     return [Vectors(dense, coded) for dense, coded in zip(made.vectors, codes, strict=True)]
 
 
-def _entry(
-    draft: _Draft, workshop: Workshop, vectors: Mapping[bytes, Vectors], repeats: _Repeats, report: IngestReport
-) -> Entry:
-    repeat = repeats.link(draft.document, draft.raw.signature)
-    if repeat:
-        report.near_duplicates.append(Repeat(draft.raw.source, repeats.source(repeat.document_id), repeat.similarity))
+def _entry(draft: _Draft, workshop: Workshop, vectors: Mapping[bytes, Vectors], repeats: _Repeats | None) -> Entry:
     return Entry(
         document=draft.document,
         sha256=draft.raw.sha256,
@@ -268,9 +303,16 @@ def _entry(
         keys=draft.keys,
         vectors=tuple(vectors[key] for key in draft.keys),
         maker=workshop.embedder.info.digest,
-        near_duplicate=repeat,
+        near_duplicate=repeats.link(draft.document, draft.raw.signature) if repeats is not None else None,
         original=draft.raw.original,
     )
+
+
+def entries_of(raws: Sequence[Raw], shelf: Shelf, workshop: Workshop) -> list[Entry]:
+    """Texts as they are to be kept: cut, and embedded where the shelf has no vectors of the same words."""
+    drafts = [_draft(raw, workshop) for raw in raws]
+    vectors = _vectors(drafts, shelf, workshop, IngestReport())
+    return [_entry(draft, workshop, vectors, None) for draft in drafts]
 
 
 class _Repeats:
@@ -294,5 +336,7 @@ class _Repeats:
         for document_id in document_ids:
             self._seen.remove(document_id)
 
-    def source(self, document_id: str) -> str:
-        return self._sources[document_id]
+    def told(self, entries: Iterable[Entry]) -> list[Repeat]:
+        """What is to be told of these."""
+        linked = ((entry.document.source, entry.near_duplicate) for entry in entries)
+        return [Repeat(source, self._sources[near.document_id], near.similarity) for source, near in linked if near]

@@ -16,7 +16,19 @@ import sqlalchemy as sa
 
 from freehold.core.errors import StorageFault
 from freehold.core.faults import step
-from freehold.core.shelf import Changes, ChunkView, Entry, Indexable, Known, Place, Quarantined, Stats, Vectors
+from freehold.core.shelf import (
+    Changes,
+    ChunkView,
+    Entry,
+    Hold,
+    Indexable,
+    Known,
+    Place,
+    Quarantined,
+    Stats,
+    Vectors,
+    Words,
+)
 from freehold.core.types import Chunk, Document, Heading, Page, TokenCodes
 from freehold.store.sqlite import connect, guarded, truncate_log
 
@@ -79,6 +91,23 @@ _quarantine = sa.Table(
     sa.Column("sha256", sa.String, nullable=False),
     sa.Column("limits", sa.String, nullable=False),
 )
+_restrictions = sa.Table(
+    "restrictions",
+    _metadata,
+    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("request", sa.String, primary_key=True),
+    sa.Column("since", sa.String, nullable=False),
+)
+_holds = sa.Table(
+    "holds",
+    _metadata,
+    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("basis", sa.String, nullable=False),
+    sa.Column("review", sa.String, nullable=False),
+    sa.Column("since", sa.String, nullable=False),
+)
+EPOCH = "fence_epoch"
+"""Fact that counts how often somebody was fenced out."""
 
 _BATCH = 500
 """Ids in one statement: well below SQLite's limit on bound values."""
@@ -115,13 +144,18 @@ class Catalog:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def commit(self, changes: Changes) -> None:
+    def commit(self, changes: Changes) -> bool:
         """One transaction. What is removed is zeroed in the database (secure_delete) and gone from its log."""
         with guarded(self._path), self._engine.begin() as c:
+            if changes.epoch is not None:
+                c.exec_driver_sql("UPDATE meta SET value = value WHERE key = ?", (EPOCH,))  # takes the writer's lock
+                if changes.epoch != int(read_fact(c, EPOCH) or 0):
+                    return False
             _each(c, _UNLINK, _documents.c.near_duplicate_of, changes.remove)
             _each(c, sa.delete(_documents), _documents.c.id, changes.remove)
             _each(c, sa.delete(_quarantine), _quarantine.c.source, changes.release)
             _insert(c, changes.add)
+            _restrict(c, changes.restrict)
             _each(c, sa.delete(_quarantine), _quarantine.c.source, [q.source for q in changes.quarantine])
             if changes.quarantine:
                 c.execute(sa.insert(_quarantine), [_quarantine_row(q) for q in changes.quarantine])
@@ -131,6 +165,7 @@ class Catalog:
         step("catalog.committed")
         if changes.remove:
             truncate_log(self._engine)
+        return True
 
     def put_vectors(self, maker: str, made: Mapping[str, tuple[bytes, Vectors]]) -> None:
         v = _vectors.c
@@ -142,6 +177,66 @@ class Catalog:
                 if rows:
                     c.execute(sa.insert(_vectors), rows)
             step("catalog.before_vectors")
+
+    def restrict(self, document_ids: Collection[str], request: str) -> None:
+        """Hide documents from all reading but ``document``, ``text`` and ``words``. Unknown ids are ignored."""
+        with guarded(self._path), self._engine.begin() as c:
+            here: set[str] = set()
+            for batch in _batches(document_ids):
+                here.update(c.execute(sa.select(_documents.c.id).where(_documents.c.id.in_(batch))).scalars())
+            _restrict(c, dict.fromkeys(here, (request,)))
+            _raise_revision(c)
+            step("catalog.before_restricted")
+
+    def lift(self, request: str, document_ids: Collection[str] | None = None) -> None:
+        """Show again what was hidden for this request alone: these documents, or all (None)."""
+        mine = sa.delete(_restrictions).where(_restrictions.c.request == request)
+        with guarded(self._path), self._engine.begin() as c:
+            if document_ids is None:
+                gone = c.execute(mine).rowcount
+            else:
+                gone = sum(
+                    c.execute(mine.where(_restrictions.c.document_id.in_(batch))).rowcount
+                    for batch in _batches(document_ids)
+                )
+            if gone:
+                _raise_revision(c)
+
+    def restricted(self) -> Mapping[str, Collection[str]]:
+        """Document id -> requests for which it is hidden."""
+        found: dict[str, set[str]] = {}
+        for row in self._rows(sa.select(_restrictions)):
+            found.setdefault(row.document_id, set()).add(row.request)
+        return found
+
+    def hold(self, document_id: str, hold: Hold | None) -> None:
+        """Put a document under a legal hold, or take it out of one. Raises StorageFault when there is none."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with guarded(self._path), self._engine.begin() as c:
+            if c.execute(sa.select(_documents.c.id).where(_documents.c.id == document_id)).first() is None:
+                raise _no_document(document_id)
+            c.execute(sa.delete(_holds).where(_holds.c.document_id == document_id))
+            if hold is not None:
+                row = {"document_id": document_id, "basis": hold.basis, "review": hold.review, "since": now}
+                c.execute(sa.insert(_holds).values(row))
+
+    def holds(self) -> Mapping[str, Hold]:
+        """Document id -> the hold that it is under."""
+        return {row.document_id: Hold(row.basis, row.review) for row in self._rows(sa.select(_holds))}
+
+    def truncate(self) -> bool:
+        """Empty the database's log; False while a reader holds an old state."""
+        return truncate_log(self._engine)
+
+    def vacuum(self) -> None:
+        """Write the database anew and put it in the place of the old one: nothing stays in pages that are free."""
+        with guarded(self._path):
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("VACUUM")
+            finally:
+                connection.close()
+        truncate_log(self._engine)
 
     def drop_vectors(self, maker: str) -> None:
         """Forget all that ``maker`` made; it is zeroed in the database and gone from its log."""
@@ -189,12 +284,13 @@ class Catalog:
     def places(self, chunk_ids: Collection[str]) -> Mapping[str, Place]:
         c = _chunks.c
         query = sa.select(c.id, _documents.c.source, c.start, c.end).select_from(_chunks.join(_documents))
+        query = query.where(_SHOWN)
         return {row.id: Place(row.source, row.start, row.end) for row in self._rows_in(query, c.id, chunk_ids)}
 
     def codes(self, chunk_ids: Collection[str], maker: str) -> Mapping[str, TokenCodes | None]:
         c, v = _chunks.c, _vectors.c
         made = sa.and_(v.chunk_id == c.id, v.maker == maker)
-        query = sa.select(c.id, v.codes, v.code_count).select_from(_chunks.outerjoin(_vectors, made))
+        query = sa.select(c.id, v.codes, v.code_count).select_from(_chunks.outerjoin(_vectors, made)).where(_SHOWN)
         return {row.id: _codes(row.codes, row.code_count) for row in self._rows_in(query, c.id, chunk_ids)}
 
     def text(self, document_id: str) -> str:
@@ -205,8 +301,16 @@ class Catalog:
 
     def texts(self) -> Iterator[str]:
         t = _texts.c
-        for batch in _batches(self.document_ids()):
+        hidden = self.restricted()
+        for batch in _batches(self.document_ids() - hidden.keys()):
             yield from (row.text for row in self._rows(sa.select(t.text).where(t.document_id.in_(batch))))
+
+    def words(self) -> Iterator[Words]:
+        d = _documents.c
+        query = sa.select(d.id, d.source, d.title, d.language, d.metadata, _texts.c.text).join(_texts)
+        for batch in _batches(sorted(self.document_ids())):
+            for row in self._rows(query.where(d.id.in_(batch))):
+                yield Words(row.id, row.source, row.title, row.language, row.metadata, row.text)
 
     def document(self, document_id: str) -> Document:
         whole = sa.select(_documents, _texts.c.text).join(_texts, _texts.c.document_id == _documents.c.id)
@@ -236,9 +340,14 @@ class Catalog:
 
     def chunk_ids(self, maker: str | None = None) -> set[str]:
         if maker is None:
-            return set(self._scalars(sa.select(_chunks.c.id)))
+            return set(self._scalars(sa.select(_chunks.c.id).where(_SHOWN)))
         v = _vectors.c
-        return set(self._scalars(sa.select(v.chunk_id).where(v.maker == maker, v.dense.is_not(None))))
+        made = sa.select(v.chunk_id).join(_chunks).where(v.maker == maker, v.dense.is_not(None), _SHOWN)
+        return set(self._scalars(made))
+
+    def chunks_of(self, document_ids: Collection[str]) -> set[str]:
+        c = _chunks.c
+        return {row.id for row in self._rows_in(sa.select(c.id), c.document_id, document_ids)}
 
     def indexable(self, chunk_ids: Sequence[str], maker: str) -> Iterator[Indexable]:
         v = _vectors.c
@@ -248,6 +357,12 @@ class Catalog:
             for row in self._rows(query.where(_chunks.c.id.in_(batch))):
                 fields = {"language": row.language, "media_type": row.media_type, **row.metadata}
                 yield Indexable(_view(row), _dense(row.dense), fields)
+
+    def vectors_of(self, chunk_ids: Collection[str]) -> list[bytes]:
+        """Dense vectors that any encoder made of these chunks: float32, little-endian."""
+        v = _vectors.c
+        rows = self._rows_in(sa.select(v.dense).where(v.dense.is_not(None)), v.chunk_id, chunk_ids)
+        return [row.dense for row in rows]
 
     def stats(self) -> Stats:
         d = _documents.c
@@ -276,6 +391,9 @@ class Catalog:
             return c.execute(query).scalars().all()
 
 
+_SHOWN = _chunks.c.document_id.not_in(sa.select(_restrictions.c.document_id))
+"""That a chunk's document is not restricted."""
+
 # The chunk's text is cut out of its document's by the database: it is kept once, and only what is read is moved.
 _VIEW = sa.select(
     _chunks,
@@ -284,6 +402,7 @@ _VIEW = sa.select(
     _documents.c.title,
     _documents.c.language,
 ).select_from(_chunks.join(_documents).join(_texts, _texts.c.document_id == _documents.c.id))
+_VIEW = _VIEW.where(_SHOWN)
 
 
 def _no_document(document_id: str) -> StorageFault:
@@ -343,10 +462,20 @@ def _each(c: sa.Connection, statement: sa.Delete | sa.Update, column: sa.Column[
         c.execute(statement.where(column.in_(batch)))
 
 
+def read_fact(c: sa.Connection, key: str) -> str | None:
+    """A fact of the house, within a transaction."""
+    return c.execute(sa.select(_meta.c.value).where(_meta.c.key == key)).scalar()
+
+
 def _raise_revision(c: sa.Connection) -> None:
-    current = c.execute(sa.select(_meta.c.value).where(_meta.c.key == "revision")).scalar()
-    c.execute(sa.delete(_meta).where(_meta.c.key == "revision"))
-    c.execute(sa.insert(_meta).values(key="revision", value=str(int(current or 0) + 1)))
+    raise_fact(c, "revision")
+
+
+def raise_fact(c: sa.Connection, key: str) -> None:
+    """Count a fact up by one."""
+    current = read_fact(c, key)
+    c.execute(sa.delete(_meta).where(_meta.c.key == key))
+    c.execute(sa.insert(_meta).values(key=key, value=str(int(current or 0) + 1)))
 
 
 def _insert(c: sa.Connection, entries: Sequence[Entry]) -> None:
@@ -364,6 +493,17 @@ def _insert(c: sa.Connection, entries: Sequence[Entry]) -> None:
     if chunks:
         c.execute(sa.insert(_chunks), chunks)
         c.execute(sa.insert(_vectors), vectors)
+
+
+def _restrict(c: sa.Connection, hidden: Mapping[str, Collection[str]]) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    rows = [
+        {"document_id": document_id, "request": request, "since": now}
+        for document_id, requests in hidden.items()
+        for request in requests
+    ]
+    if rows:
+        c.execute(sa.insert(_restrictions).prefix_with("OR IGNORE"), rows)
 
 
 def _document_row(entry: Entry, now: str) -> dict[str, object]:

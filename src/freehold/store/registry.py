@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
-from typing import Literal
 
 from freehold.core.errors import ModelMismatch, UsageError
 from freehold.core.faults import step
 from freehold.core.files import shred_tree, storage_fault
 from freehold.core.ids import canonical_json, sha256_hex
-from freehold.core.training import Lineup, ModelVersion, Role, State
+from freehold.core.training import Lineup, LineupVerb, ModelVersion, Role, State
 from freehold.store.folders import LATEST, Folders, read_record, write_record
 
 FORMAT = 1
@@ -116,9 +115,7 @@ class ModelFolder:
             raise storage_fault(e, path) from None
         return self._read[1]
 
-    def switch(
-        self, versions: Mapping[Role, str], *, verb: Literal["promote", "rollback"], experiment: str = ""
-    ) -> Lineup:
+    def switch(self, versions: Mapping[Role, str], *, verb: LineupVerb, experiment: str = "") -> Lineup:
         """Put a lineup into service. Raises UsageError where there is none to return to, ModelMismatch for a taint."""
         with self._folders.alone():
             known = self.lineups()
@@ -127,8 +124,16 @@ class ModelFolder:
             if verb == "rollback":
                 back = self.before(live)
                 versions, before = back.versions, back.before
+            elif verb == "stand down":
+                before = None
+            there = self._folders.names()
             for version_id in versions.values():
-                if self._record(version_id).tainted:
+                if version_id not in there:
+                    hint = "freehold models list shows those that are"
+                    raise ModelMismatch(
+                        f"model version {version_id[:8]} is here no more", hint=hint, refs=(version_id,)
+                    )
+                if self._record(version_id).tainted and version_id not in live.versions.values():
                     hint = "freehold models list shows what may serve; train without what was erased"
                     raise ModelMismatch(f"model version {version_id[:8]} is tainted", hint=hint, refs=(version_id,))
             now = datetime.now(UTC).isoformat(timespec="microseconds")

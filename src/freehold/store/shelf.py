@@ -8,6 +8,7 @@ of, a crash after it leaves those of removed documents; ``sweep`` clears both, a
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cached_property
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
@@ -15,6 +16,7 @@ from freehold.core.faults import step
 from freehold.core.shelf import Changes
 from freehold.store.blobs import Blobs
 from freehold.store.catalog import Catalog
+from freehold.store.fence import HouseFence
 from freehold.store.vault import Vault
 
 
@@ -26,38 +28,46 @@ class HouseShelf(Catalog):
             # A catalog made anew would know no document, and the next sweep would destroy every key.
             raise StorageFault("catalog.sqlite is missing", hint="restore it from a backup", refs=(str(root),))
         super().__init__(root / "catalog.sqlite")
-        self._vault = Vault(root)
-        self._blobs = Blobs(root / "blobs")
+        self.vault = Vault(root)
+        self.blobs = Blobs(root / "blobs")
 
-    def commit(self, changes: Changes) -> None:
+    @cached_property
+    def fence(self) -> HouseFence:
+        """What keeps out who was erased."""
+        return HouseFence(self._engine, self._path, self.vault.ensure("fence:house"))
+
+    def commit(self, changes: Changes) -> bool:
         originals = {e.document.id: e.original for e in changes.add if e.original is not None}
-        keys = self._vault.create(list(originals))
+        keys = self.vault.create(list(originals))
         step("vault.created")
         for document_id, data in originals.items():
-            self._blobs.put(document_id, data, key=keys[document_id])
+            self.blobs.put(document_id, data, key=keys[document_id])
         step("blobs.written")
-        super().commit(changes)
+        if not super().commit(changes):
+            self._forget(list(originals))
+            return False
         self._forget(changes.remove)
         step("blobs.removed")
+        return True
 
     def original(self, document_id: str) -> bytes:
         """The file as it came in. Raises StorageFault when it is not kept, was deleted, or is damaged."""
-        return self._blobs.get(document_id, key=self._vault.key(document_id))
+        return self.blobs.get(document_id, key=self.vault.key(document_id))
 
     def sweep(self) -> None:
         """Remove keys and originals without a document: the leavings of a crash."""
         sealed = self.sealed_ids()
         try:
-            self._vault.destroy(self._vault.ids() - sealed)
+            self.vault.destroy(self.vault.ids() - sealed)
         finally:  # on a full disk the database cannot be written, and removing files is what makes room
-            self._blobs.sweep(sealed)
+            self.blobs.sweep(sealed)
 
     def close(self) -> None:
-        self._vault.close()
+        self.vault.close()
         super().close()
 
     def _forget(self, document_ids: Collection[str]) -> None:
-        self._vault.destroy(document_ids)  # key first: from here on the bytes are noise, whatever happens next
+        self.vault.destroy(document_ids)  # key first: from here on the bytes are noise, whatever happens next
         step("vault.destroyed")
         for document_id in document_ids:
-            self._blobs.delete(document_id)
+            self.blobs.delete(document_id)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freehold.core.errors import StorageFault, UsageError
-from freehold.core.files import shred_tree, storage_fault, write_durably
+from freehold.core.faults import step
+from freehold.core.files import rewrite, shred_tree, storage_fault, write_durably
 from freehold.core.ids import canonical_json
 from freehold.core.records import from_json, to_json
 from freehold.core.training import Example, Manifest
@@ -64,9 +65,7 @@ class TrainingFolder:
     def _put(self, name: str, manifest: Manifest, examples: Sequence[Example]) -> None:
         with self._folders.new(name) as folder:
             folder.mkdir()
-            lines = (canonical_json(to_json(example)) for example in sorted(examples, key=lambda e: e.id))
-            text = "".join(f"{line}\n" for line in lines)
-            write_durably(folder / _EXAMPLES, text.encode(errors="surrogatepass"))
+            write_durably(folder / _EXAMPLES, _lines(examples))
             write_record(folder / MANIFEST, manifest, version=FORMAT)
 
     def get(self, name: str, identity: str | None = None) -> Kept:
@@ -101,6 +100,16 @@ class TrainingFolder:
         except OSError as e:
             raise storage_fault(e, path) from None
 
+    def rewrite(self, name: str, manifest: Manifest, examples: Sequence[Example]) -> None:
+        """Put fewer examples in the place of those that a set has, with the manifest that seals them.
+
+        A crash between the two leaves a set that does not fit its seal, until this is done again.
+        """
+        folder = self._root / name
+        rewrite(folder / _EXAMPLES, _lines(examples))
+        step("training.rewritten")
+        write_record(folder / MANIFEST, manifest, version=FORMAT)
+
     def names(self) -> list[str]:
         """Names of all sets, sorted."""
         return self._folders.names()
@@ -121,6 +130,11 @@ class TrainingFolder:
             return tuple(from_json(Example, json.loads(line)) for line in lines)
         except (OSError, ValueError, TypeError) as e:
             raise damaged(path, e) from None
+
+
+def _lines(examples: Sequence[Example]) -> bytes:
+    lines = (canonical_json(to_json(example)) for example in sorted(examples, key=lambda e: e.id))
+    return "".join(f"{line}\n" for line in lines).encode(errors="surrogatepass")
 
 
 def read_manifest(folder: Path) -> Manifest:

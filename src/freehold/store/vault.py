@@ -28,6 +28,8 @@ _keys = sa.Table(
 )
 
 _NONCE_BYTES = 12
+_OTHER = ":"
+"""In the name of a key that is no document's."""
 
 
 class Vault:
@@ -47,6 +49,13 @@ class Vault:
             with guarded(self._path), self._engine.begin() as c:
                 c.execute(sa.insert(_keys), rows)
         return keys
+
+    def ensure(self, name: str) -> bytes:
+        """The key of something that is no document, ``purpose:name``; made when first asked for, durable on return."""
+        with guarded(self._path), self._engine.begin() as c:
+            fresh = aes_key_wrap(self._house_key, AESGCM.generate_key(256))
+            c.execute(sa.insert(_keys).prefix_with("OR IGNORE").values(document_id=name, wrapped=fresh))
+        return self.key(name)
 
     def key(self, document_id: str) -> bytes:
         """The document's key. Raises StorageFault when it is not there (any more) or the house key does not fit."""
@@ -70,10 +79,15 @@ class Vault:
                 c.execute(sa.delete(_keys).where(_keys.c.document_id == document_id))
         truncate_log(self._engine)
 
+    def truncate(self) -> bool:
+        """Empty the database's log; False while a reader holds an old state."""
+        return truncate_log(self._engine)
+
     def ids(self) -> set[str]:
         """Ids of all documents that have a key."""
         with guarded(self._path), self._engine.connect() as c:
-            return set(c.execute(sa.select(_keys.c.document_id)).scalars())
+            names = c.execute(sa.select(_keys.c.document_id)).scalars()
+            return {name for name in names if _OTHER not in name}
 
     def close(self) -> None:
         self._engine.dispose()

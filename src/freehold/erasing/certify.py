@@ -1,0 +1,157 @@
+"""Certify: what a request came to, signed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from freehold import __version__
+from freehold.core.erasure import ErasureRequest
+from freehold.core.files import write_durably
+from freehold.core.ids import canonical_json
+from freehold.core.records import to_json
+from freehold.erasing.holders import holders_of
+from freehold.erasing.retrain import off_at
+from freehold.erasing.verify import Verified
+from freehold.erasing.walk import requests_of
+from freehold.house import House
+from freehold.proof import verify as offline
+from freehold.proof.certificate import Certificate, Finding, Model, Pending, Store, Verdict
+from freehold.proof.signing import Signer
+
+KEY = "certificate.key"
+_STAGES = ("verified", "certified")
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A request with its certificate, and where that lies."""
+
+    request: ErasureRequest
+    certificate: Certificate
+    path: Path
+
+
+def certify(house: House, request: ErasureRequest, verified: Verified) -> Certified:
+    """Write, sign and keep what can be said now: interim while something is pending, failed where something is left."""
+    requests = requests_of(house)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    reached = {stage: now for stage in _STAGES if stage not in request.reached}
+    request = requests.update(replace(request, stage="certified", reached={**request.reached, **reached}))
+    certificate = _written(house, request, verified, issued=now)
+    signer = signer_of(house)
+    bundle = {
+        "envelope": signer.envelope(certificate.statement()),
+        "publicKey": base64.b64encode(signer.public).decode(),
+    }
+    offline.verify(bundle, signer.public)
+    path = requests.put_certificate(request.id, offline.canonical(bundle))
+    return Certified(requests.update(replace(request, certificate=certificate.verdict)), certificate, path)
+
+
+def _written(house: House, request: ErasureRequest, verified: Verified, *, issued: str) -> Certificate:
+    models = _models(house, request)
+    pending: list[Pending] = []
+    if request.asked:
+        pending.append("decisions")
+    if any(model.action == "pending" for model in models):
+        pending.append("models")
+    exempt: dict[str, int] = {}
+    for basis in request.held.values():
+        exempt[basis] = exempt.get(basis, 0) + 1
+    verdict: Verdict = "PARTIAL_EXEMPT" if exempt else "COMPLETE"
+    if pending:
+        verdict = "INTERIM"
+    if not verified.passed:
+        verdict = "FAILED"
+    actions = list(request.documents.values())
+    return Certificate(
+        notReached=("source-files", "labelled-sets", "reports-handed-out", "base-models", "block-devices"),
+        pending=pending,
+        exempt=exempt,
+        verdict=verdict,
+        request=request.id,
+        supersedes=_digest_of_latest(house, request),
+        ground=request.ground,
+        received=request.received,
+        due=request.due,
+        issued=issued,
+        identity={
+            "identifiers": dict(request.identifiers),
+            "deleted": actions.count("delete"),
+            "redacted": actions.count("redact"),
+            "confirmed": request.confirmed,
+            "refused": len(request.refused),
+            "unresolved": len(request.asked),
+            "recall": measured_recall(),
+        },
+        stores=[
+            Store(holder.name, count, "deleted" if count else "none-found", holder.level)
+            for holder in holders_of(house, _silent)
+            if (count := request.erased.get(holder.name, 0)) >= 0
+        ],
+        models=models,
+        backups={"cleared": 0, "pending": 0},
+        fence=house.shelf.fence.counts().get(request.id, 0),
+        commitment=_commitment(house, request),
+        probes=[
+            Finding(probe.id, probe.kind, probe.target, probe.control_hits, probe.hits, probe.verdict)
+            for probe in verified.probes
+        ],
+        seconds=dict(request.seconds),
+        software=f"freehold {__version__}",
+    )
+
+
+def _models(house: House, request: ErasureRequest) -> list[Model]:
+    here = {version.id: version for version in house.registry.all()}
+    models = []
+    for version_id in sorted(request.sets):
+        if version_id in here:
+            due = off_at(house, here[version_id]).isoformat(timespec="seconds")
+            models.append(Model(version_id, "pending", "", "", "", due))
+            continue
+        by = here.get(request.replaced.get(version_id, ""))
+        if by is None:
+            models.append(Model(version_id, "removed", "", "", "", ""))
+        else:
+            models.append(Model(version_id, "replaced", by.id, by.digest, by.manifest, ""))
+    return models
+
+
+def _digest_of_latest(house: House, request: ErasureRequest) -> str:
+    latest = requests_of(house).certificate(request.id)
+    return hashlib.sha256(latest).hexdigest() if latest else ""
+
+
+def _commitment(house: House, request: ErasureRequest) -> str:
+    """HMAC-SHA-256 (RFC 2104) over what the person gave, under the key that goes when the request is closed."""
+    subject = requests_of(house).subject(request.id)
+    key = house.shelf.vault.key(f"request:{request.id}")
+    return hmac.new(key, canonical_json(to_json(subject.identifiers)).encode(), hashlib.sha256).hexdigest()
+
+
+def signer_of(house: House) -> Signer:
+    """The house's key for certificates, made when first needed and readable for its owner alone."""
+    path = house.root / KEY
+    if not path.exists():
+        write_durably(path, Signer.new().private, mode=0o600)
+    return Signer.read(path.read_bytes())
+
+
+def measured_recall() -> dict[str, Any]:
+    """How many labelled mentions the finder found, with the lower end of the exact 95 % interval, as last measured."""
+    text = resources.files("freehold.privacy").joinpath("recall.json").read_text(encoding="utf-8")
+    measured = json.loads(text)
+    return {key: measured[key] for key in ("value", "lower95", "sample")}
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    pass

@@ -1,0 +1,96 @@
+"""``freehold erase``: a request from its receipt to its certificate, as far as it comes in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from freehold.core.erasure import ErasureRequest, Ground, Subject
+from freehold.core.errors import UsageError
+from freehold.erasing.certify import Certified, certify
+from freehold.erasing.retrain import Replaced, retrain
+from freehold.erasing.verify import Verified, verify
+from freehold.erasing.walk import Orders, carry_out, receive, requests_of
+from freehold.house import House
+from freehold.journeys.ingest import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call came to."""
+
+    request: ErasureRequest
+    verified: Verified
+    certified: Certified
+    replaced: tuple[Replaced, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether something was found that should be gone, or a probe could not look."""
+        return not self.verified.passed
+
+
+def erase(
+    house: House,
+    who: Subject | str,
+    *,
+    ground: Ground,
+    orders: Orders,
+    retrain_models: bool,
+    progress: Progress,
+) -> Outcome:
+    """Carry a request out as far as it comes: the person's (the open one is gone on with), or that of an id.
+
+    Raises UsageError where the request is closed, HouseBusy, NeedsPerson, StorageFault; the same call goes on.
+    """
+    request = request_for(house, who)[0] if isinstance(who, str) else receive(house, who, ground)
+    request = carry_out(house, request, orders, progress)
+    replaced: list[Replaced] = []
+    if request.sets and retrain_models:
+        replaced = retrain(house, request.sets, progress=progress)
+    elif request.sets:
+        replaced = retrain(house, {}, progress=progress)
+    request = _settled(house, request, replaced)
+    verified = verify(house, request, progress)
+    certified = certify(house, request, verified)
+    return Outcome(certified.request, verified, certified, tuple(replaced))
+
+
+def request_for(house: House, reference: str) -> tuple[ErasureRequest, Subject]:
+    """A request by its id or the beginning of one, and whom it is about. Raises UsageError where it is closed."""
+    requests = requests_of(house)
+    request = requests.get(reference)
+    if request.stage == "closed":
+        hint = "nobody can tell whom it was about; a new request begins anew: freehold erase --subject ..."
+        raise UsageError(f"request {request.id[:8]} is closed", hint=hint)
+    return request, requests.subject(request.id)
+
+
+def retrain_all(house: House, progress: Progress) -> Sequence[Replaced]:
+    """What all open requests left tainted, trained again; see ``freehold.erasing.retrain``."""
+    requests = requests_of(house)
+    sets: dict[str, str] = {}
+    for request in requests.all():
+        sets |= request.sets
+    replaced = retrain(house, sets, progress=progress)
+    for request in requests.all():
+        _settled(house, request, replaced)
+    return replaced
+
+
+def close(house: House, reference: str) -> ErasureRequest:
+    """Destroy the key of a request whose certificate is final. Raises UsageError where it is not."""
+    requests = requests_of(house)
+    request = requests.get(reference)
+    if request.stage != "closed" and request.certificate not in {"COMPLETE", "PARTIAL_EXEMPT"}:
+        hint = f"freehold erase --resume {request.id[:8]} goes on with it"
+        raise UsageError(f"request {request.id[:8]} has no final certificate", hint=hint)
+    return requests.close(request)
+
+
+def _settled(house: House, request: ErasureRequest, replaced: Sequence[Replaced]) -> ErasureRequest:
+    """The request with what became of the models that it tainted."""
+    gone = {one.version: one.by for one in replaced if one.gone and one.version in request.sets}
+    if not gone.keys() - request.replaced.keys():
+        return request
+    return requests_of(house).update(replace(request, replaced={**request.replaced, **gone}))

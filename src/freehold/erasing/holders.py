@@ -1,0 +1,309 @@
+"""All that a house keeps bytes about people in, each as a ``Holder``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from freehold.core.erasure import Holder, Holding, Level, SubjectFinder, Target
+from freehold.core.errors import HouseBusy
+from freehold.core.files import GONE, rewrite, shred, shred_tree
+from freehold.core.shelf import Changes, Quarantined
+from freehold.core.training import Example, Manifest, ModelVersion
+from freehold.house import TUNING, House
+from freehold.journeys.examples import root_of
+from freehold.journeys.ingest import Progress
+from freehold.store.lock import writer_lock
+from freehold.store.training import TrainingFolder, read_manifest
+from freehold.tuning.candidate import WORK
+from freehold.tuning.sets import TRAINING
+
+ERASED = "erased"
+"""Stands where a document was named."""
+_WAIT = "end the processes that read the house, or wait for them, and run the command again"
+
+
+def holders_of(house: House, progress: Progress) -> tuple[Holder, ...]:
+    """All of a house, in the order in which they forget: what others are made from first, the keys before the bytes."""
+    return (
+        CatalogHolder(house),
+        KeysHolder(house),
+        OriginalsHolder(house),
+        IndexHolder(house, progress),
+        TrainingHolder(house),
+        ExperimentsHolder(house),
+        SearchesHolder(house),
+        ModelsHolder(house, progress),
+    )
+
+
+class _Held:
+    """What holders over a house share."""
+
+    name: str
+    level: Level = "physical"
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def _told(self, kind: str, ids: Collection[str]) -> list[Holding]:
+        return [Holding(self.name, kind, id) for id in sorted(ids)]
+
+
+class CatalogHolder(_Held):
+    """Texts, chunks, vectors, token codes and signatures: the record, and the cache of embeddings that it is."""
+
+    name = "catalog"
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        shelf = self._house.shelf
+        kept = shelf.document_ids() & target.documents
+        quarantined = [source for source, q in shelf.quarantined().items() if _names(q, target)]
+        return [*self._told("document", kept), *self._told("quarantined", [str(at) for at in range(len(quarantined))])]
+
+    def erase(self, target: Target) -> None:
+        shelf = self._house.shelf
+        remove = shelf.document_ids() & target.documents
+        release = [source for source, q in shelf.quarantined().items() if _names(q, target)]
+        if remove or release:
+            shelf.commit(Changes(remove=sorted(remove), release=release))
+        if not shelf.truncate():
+            raise HouseBusy("a reader holds an old state of the catalog, which cannot be overwritten yet", hint=_WAIT)
+
+    def files(self) -> Iterator[Path]:
+        yield from sorted(self._house.root.glob("catalog.sqlite*"))
+
+
+class KeysHolder(_Held):
+    """The documents' keys, under which their originals lie sealed, here and in every copy of the blobs."""
+
+    name = "keys"
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        return self._told("key", self._house.shelf.vault.ids() & target.documents)
+
+    def erase(self, target: Target) -> None:
+        vault = self._house.shelf.vault
+        vault.destroy(sorted(vault.ids() & target.documents))
+        if not vault.truncate():
+            raise HouseBusy("a reader holds an old state of the vault, which cannot be overwritten yet", hint=_WAIT)
+
+    def files(self) -> Iterator[Path]:
+        yield from sorted(self._house.root.glob("vault.*"))
+
+
+class OriginalsHolder(_Held):
+    """The files as they came in, sealed."""
+
+    name = "originals"
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        return self._told("original", set(self._house.shelf.blobs.ids()) & target.documents)
+
+    def erase(self, target: Target) -> None:
+        for holding in self.holdings(target):
+            self._house.shelf.blobs.delete(holding.id)
+
+    def files(self) -> Iterator[Path]:
+        yield from _below(self._house.root / "blobs")
+
+
+class IndexHolder(_Held):
+    """All generations of all encoders' indexes: vectors and postings."""
+
+    name = "index"
+
+    def __init__(self, house: House, progress: Progress) -> None:
+        super().__init__(house)
+        self._progress = progress
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        return self._told("point", self._house.indexes.points() & target.chunks)
+
+    def erase(self, target: Target) -> None:  # noqa: ARG002
+        """Build the next generation without what is off the shelf, and remove all earlier ones.
+
+        Raises HouseBusy where a reader holds an earlier one.
+        """
+        house = self._house
+        if self._house.shelf.revision:
+            house.sync_indexes(self._progress)
+        held = house.indexes.sweep()
+        if held:
+            raise HouseBusy("a reader holds an earlier generation of the index", hint=_WAIT, refs=held)
+
+    def files(self) -> Iterator[Path]:
+        yield from _below(self._house.root / "index")
+
+
+class TrainingHolder(_Held):
+    """Training sets: questions, ids of passages, and the salts that seal them."""
+
+    name = "training"
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
+        self._sets = TrainingFolder(house.root / TRAINING)
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        found = [e.id for name in self._sets.names() for e in self._sets.get(name).examples if _is_of(e, target)]
+        stale = [name for name in self._sets.names() if _speaks_of(self._sets.manifest(name), target)]
+        return [*self._told("example", found), *self._told("manifest", stale)]
+
+    def erase(self, target: Target) -> None:
+        for leftover in (self._house.root / TRAINING).glob(f"*/*{GONE}"):
+            shred(leftover)
+        for name in self._sets.names():
+            kept = self._sets.get(name)
+            stay = [example for example in kept.examples if not _is_of(example, target)]
+            if not stay:
+                self._sets.remove(name)
+            elif len(stay) < len(kept.examples) or kept.manifest.root != root_of(stay):
+                self._sets.rewrite(name, _resealed(kept.manifest, stay), stay)
+
+    def files(self) -> Iterator[Path]:
+        yield from _below(self._house.root / TRAINING)
+
+
+class ExperimentsHolder(_Held):
+    """Rankings name documents by the names under which they came in."""
+
+    name = "experiments"
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        found = {path.parent.parent.name for path in self._runs() if _rewritten(path, target) is not None}
+        return self._told("experiment", found)
+
+    def erase(self, target: Target) -> None:
+        for leftover in (self._house.root / "experiments").glob(f"*/runs/*{GONE}"):
+            shred(leftover)
+        for path in self._runs():
+            text = _rewritten(path, target)
+            if text is not None:
+                rewrite(path, text.encode())
+
+    def _runs(self) -> list[Path]:
+        return sorted((self._house.root / "experiments").glob("*/runs/*.run"))
+
+    def files(self) -> Iterator[Path]:
+        yield from _below(self._house.root / "experiments")
+
+
+class SearchesHolder(_Held):
+    """Searches over settings: copies of documents in trial houses, weights and optimiser states of what is in training.
+
+    What training they are of is not looked at: all of it goes, and is made again when the search goes on.
+    """
+
+    name = "searches"
+
+    def holdings(self, target: Target) -> Sequence[Holding]:  # noqa: ARG002
+        return self._told("work", {path.name for path in self._places()})
+
+    def erase(self, target: Target) -> None:  # noqa: ARG002
+        for place in self._places():
+            with writer_lock(place.parent):
+                shred_tree(place)
+
+    def _places(self) -> list[Path]:
+        top = self._house.root / TUNING
+        found = [*top.glob("*/houses"), *top.glob(f"{WORK}/*")]
+        return sorted(path for path in found if path.is_dir() and any(path.rglob("*")))
+
+    def files(self) -> Iterator[Path]:
+        yield from _below(self._house.root / TUNING)
+
+
+class ModelsHolder(_Held):
+    """Versions that learned from an erased document, with every form of their weights."""
+
+    name = "models"
+
+    def __init__(self, house: House, progress: Progress) -> None:
+        super().__init__(house)
+        self._progress = progress
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        return self._told("model version", {version.id for version in self.tainted(target)})
+
+    def tainted(self, target: Target) -> list[ModelVersion]:
+        """The versions that learned from one of the documents."""
+        registry = self._house.registry
+        return [v for v in registry.all() if learned_from(self._house, v) & target.documents]
+
+    def erase(self, target: Target) -> None:
+        """Take them out of service and overwrite them: what serves in their place is what the settings say.
+
+        A version that is to be replaced by one trained without the documents is replaced before this is called.
+        """
+        house = self._house
+        gone = {version.id for version in self.tainted(target)}
+        for version_id in sorted(gone):
+            if not house.registry.get(version_id).tainted:
+                house.registry.taint(version_id, taint_note())
+        house.stand_down(gone, self._progress)
+        for version_id in sorted(gone):
+            house.registry.remove(version_id)
+        for leftover in (house.root / "models").glob(".*"):
+            shred_tree(leftover)
+
+    def files(self) -> Iterator[Path]:
+        yield from _below(self._house.root / "models")
+
+
+def taint_note() -> str:
+    """What a version is marked with: that it learned from what was erased, and since when that is known."""
+    return f"{ERASED} {datetime.now(UTC).isoformat(timespec='seconds')}"
+
+
+def learned_from(house: House, version: ModelVersion) -> frozenset[str]:
+    """Ids of the documents that a version learned from, or was chosen by."""
+    return frozenset(read_manifest(house.root / "models" / version.id).documents)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    yield from sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _names(quarantined: Quarantined, target: Target) -> bool:
+    return quarantined.source in target.sources or _is_about(quarantined.source, target.finder)
+
+
+def _is_about(text: str, finder: SubjectFinder | None) -> bool:
+    return finder is not None and any(finding.band == "certain" for finding in finder.find(text))
+
+
+def _is_of(example: Example, target: Target) -> bool:
+    return not target.documents.isdisjoint(example.documents) or _is_about(example.query, target.finder)
+
+
+def _speaks_of(manifest: Manifest, target: Target) -> bool:
+    return not target.documents.isdisjoint(manifest.documents)
+
+
+def _resealed(manifest: Manifest, examples: Sequence[Example]) -> Manifest:
+    """The manifest of what is left of a set."""
+    return replace(
+        manifest,
+        root=root_of(examples),
+        examples=dict(sorted(Counter(example.part for example in examples).items())),
+        documents=tuple(sorted({document for example in examples for document in example.documents})),
+        origins=dict(sorted(Counter(example.origin for example in examples).items())),
+    )
+
+
+def _rewritten(path: Path, target: Target) -> str | None:
+    """A ranking without the names of what is erased; None where it names nothing of it."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    changed = False
+    for at, line in enumerate(lines):
+        columns = line.split(" ")
+        name = unquote(columns[2]) if len(columns) > 2 else ""
+        if name in target.sources or _is_about(name, target.finder):
+            lines[at] = " ".join([*columns[:2], quote(f"{ERASED}:{at}"), *columns[3:]])
+            changed = True
+    return "".join(lines) if changed else None

@@ -1,0 +1,20 @@
+"""Documents that must be kept, for a reason of Art. 17(3), until the reason is looked at again."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from freehold.core.errors import UsageError
+from freehold.core.shelf import Hold
+from freehold.house import House
+
+
+def add(house: House, document_id: str, basis: str, review: str) -> None:
+    """Put a document under a hold. Raises UsageError for no date to come, StorageFault for no document."""
+    try:
+        day = date.fromisoformat(review)
+    except ValueError:
+        raise UsageError(f"{review!r} is no date", hint="write it as 2027-12-31") from None
+    if day <= date.today():  # noqa: DTZ011 - a day of the calendar on the wall
+        raise UsageError(f"{review} has passed", hint="a hold is looked at again on a day to come")
+    house.shelf.hold(document_id, Hold(basis, day.isoformat()))

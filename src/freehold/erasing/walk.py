@@ -1,0 +1,414 @@
+"""Erase: a person's request carried out over a whole house. ``receive`` it, then ``carry_out`` until nothing is left.
+
+fence -> find -> restrict -> (alone in the house) redact and delete -> every holder -> models -> verify -> certificate
+
+Nothing is deleted before the fence stands, and nothing loses its key before what stays of it is on disk. Every step may
+be done again: a call that was killed is finished by the next one, from wherever it was.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from freehold.core.deadline import due_after
+from freehold.core.erasure import (
+    STAGES,
+    Action,
+    Band,
+    ErasureRequest,
+    Evidence,
+    Finding,
+    Ground,
+    Holding,
+    Identifier,
+    Stage,
+    Subject,
+    SubjectFinder,
+    Target,
+)
+from freehold.core.errors import HouseBusy
+from freehold.core.faults import step
+from freehold.core.fence import Print
+from freehold.core.ids import new_id
+from freehold.core.ports import Detector
+from freehold.core.shelf import Changes
+from freehold.erasing.holders import ModelsHolder, holders_of, taint_note
+from freehold.house import House
+from freehold.journeys.erase import Case, as_title, judge, locate, redact, settle
+from freehold.journeys.ingest import Progress, Raw, entries_of
+from freehold.journeys.resolve import resolve
+from freehold.models.manifest import locate as model_folder
+from freehold.privacy.detect import open_detector
+from freehold.privacy.subjects import open_finder
+from freehold.store.lock import writer_lock
+from freehold.store.requests import RequestFolder
+from freehold.store.training import TrainingFolder
+from freehold.tuning.sets import TRAINING
+
+DETECTOR = "rampart"
+REQUESTS = "requests"
+"""Folder of the requests in a house."""
+
+_BATCH_DOCUMENTS = 64
+_EVIDENCE_CHARS = 24
+"""On each side of a mention: with it, long enough to stand nowhere else."""
+_MOST_TEXTS = 2_000
+_MOST_VECTORS = 500
+_WAIT_STEP_S = 0.5
+_RESOLVING_ROUNDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an erasure would do."""
+
+    cases: tuple[Case, ...]
+    holdings: tuple[Holding, ...]
+    """Of the documents that would go or change, in every holder."""
+    held: Mapping[str, str]
+    """Document id -> basis of the legal hold under which it stays."""
+    identifiers: tuple[Identifier, ...]
+    """What else was read from documents that surely speak of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How a request is to be carried out."""
+
+    decisions: Mapping[str, Action] = field(default_factory=dict)
+    """Document id -> what a person decided."""
+    wait_s: float = 600.0
+    """How long to wait for another process that writes, or reads an old state."""
+
+
+def requests_of(house: House) -> RequestFolder:
+    """The requests of a house."""
+    return RequestFolder(house.root / REQUESTS, house.shelf.vault)
+
+
+def finder_of(house: House, subject: Subject) -> SubjectFinder:
+    """Finds the person in texts of the house's languages, by what they gave and by what was read from there."""
+    settings = house.settings
+    whole = Subject((*subject.identifiers, *subject.derived))
+    opened = open_finder(whole, languages=settings.house.languages, numbers=settings.privacy.numbers)
+    return CarefulFinder(opened, len(subject.identifiers)) if subject.derived else opened
+
+
+@dataclass(frozen=True)
+class CarefulFinder:
+    """A number that the person did not give themselves says nothing alone, but it does beside anything else of them."""
+
+    whole: SubjectFinder
+    given: int
+    """How many identifiers the person gave; those after them were derived."""
+
+    @property
+    def subject(self) -> Subject:
+        return self.whole.subject
+
+    def find(self, text: str, *, language: str = "") -> Sequence[Finding]:
+        """See ``SubjectFinder``."""
+        found = self.whole.find(text, language=language)
+        if any(finding.band == "certain" and self._says(finding) for finding in found):
+            return found
+        if any(finding.band == "certain" for finding in found) and any(finding.how == "part" for finding in found):
+            return [replace(finding, band="certain") for finding in found]
+        return [replace(finding, band="ask") for finding in found]
+
+    def _says(self, finding: Finding) -> bool:
+        return finding.identifier < self.given or self.subject.identifiers[finding.identifier].kind == "name"
+
+
+def resolved(house: House, subject: Subject, detector: Detector, progress: Progress) -> Subject:
+    """The person with what else identifies them, read from the documents that surely speak of them."""
+    plain = replace(subject, derived=())
+    for _ in range(_RESOLVING_ROUNDS):  # an address gives a name, and the name gives a number
+        cases = {c.document_id: c.band for c in locate(house.shelf, finder_of(house, plain), progress)}
+        more = resolve(plain, cases, house.shelf, detector, lambda one: finder_of(house, one))
+        plain = replace(subject, derived=tuple(dict.fromkeys([*plain.derived, *more])))
+    return plain
+
+
+def detector_of(house: House) -> Detector:
+    """Finds people at all, to tell whom else a document names. Raises ModelNotFound where it was not pulled."""
+    return open_detector(model_folder(DETECTOR), threads=house.settings.embedder.threads or 1)
+
+
+def preview(house: House, subject: Subject, progress: Progress) -> Preview:
+    """What would become of what: every document that speaks of the person, and all that is kept about it."""
+    detector = detector_of(house)
+    whole = resolved(house, subject, detector, progress)
+    finder = finder_of(house, whole)
+    cases = judge(locate(house.shelf, finder, progress), house.shelf, finder, detector, progress)
+    target = _target(house, [case.document_id for case in cases if case.decided], finder)
+    holdings = tuple(h for holder in holders_of(house, progress) for h in holder.holdings(target))
+    holds = house.shelf.holds()
+    held = {case.document_id: holds[case.document_id].basis for case in cases if case.document_id in holds}
+    return Preview(tuple(cases), holdings, held, whole.derived)
+
+
+def receive(house: House, subject: Subject, ground: Ground) -> ErasureRequest:
+    """Take a request on record; the open one of the same person is gone on with. Raises StorageFault."""
+    requests = requests_of(house)
+    with requests.alone():
+        known = requests.open_for(subject)
+        if known is not None:
+            return known
+        now = datetime.now(UTC)
+        kinds: dict[str, int] = {}
+        for identifier in subject.identifiers:
+            kinds[identifier.kind] = kinds.get(identifier.kind, 0) + 1
+        request = ErasureRequest(
+            id=new_id(),
+            ground=ground,
+            received=now.isoformat(timespec="seconds"),
+            due=due_after(now).isoformat(timespec="seconds"),
+            identifiers=kinds,
+        )
+    requests.put(request, subject)
+    return request
+
+
+def carry_out(house: House, request: ErasureRequest, orders: Orders, progress: Progress) -> ErasureRequest:
+    """Erase the person from every holder but the models that serve; see ``freehold.erasing.retrain`` for those.
+
+    Documents that a person has to decide on are left, named in ``asked``, and so are those under a legal hold, which
+    are restricted. Raises HouseBusy where another process still writes after ``orders.wait_s``: the person is fenced
+    out and their documents are hidden by then, and the same call goes on.
+    """
+    return _Erasure(house, request, orders, progress).done()
+
+
+class _Erasure:
+    """One request on its way."""
+
+    def __init__(self, house: House, request: ErasureRequest, orders: Orders, progress: Progress) -> None:
+        self._house, self._request, self._orders, self._progress = house, request, orders, progress
+        self._requests = requests_of(house)
+        self._detector = detector_of(house)
+        self._began = time.perf_counter()
+        self._subject = self._requests.subject(request.id)
+        if request.stage == "received":  # what is read from documents must be read before they go
+            self._subject = resolved(house, self._subject, self._detector, progress)
+            self._requests.put_subject(request.id, self._subject)
+        self._finder = finder_of(house, self._subject)
+
+    def done(self) -> ErasureRequest:
+        shelf = self._house.shelf
+        shelf.fence.put_subject(self._request.id, self._fenced())
+        self._reach("fenced")
+        cases, revision = self._cases()
+        shelf.restrict([case.document_id for case in cases if case.decided], self._request.id)
+        self._reach("restricted")
+        with self._alone():
+            if shelf.revision != revision + 1:  # an ingest was at work when the fence was put up
+                cases, _ = self._cases()
+            self._erase(cases)
+        self._reach("erased")
+        return self._request
+
+    def _fenced(self) -> Subject:
+        """What nobody else can be known by: numbers that were not given may be those of a case, or of a firm."""
+        sure = (i for i in self._subject.derived if i.kind == "name")
+        return Subject((*self._subject.identifiers, *sure))
+
+    def _cases(self) -> tuple[list[Case], int]:
+        """What is to become of each document, and the catalog's revision that this is of."""
+        revision = self._house.shelf.revision
+        decisions = {**self._request.documents, **self._orders.decisions}
+        found = locate(self._house.shelf, self._finder, self._progress)
+        judged = judge(found, self._house.shelf, self._finder, self._detector, self._progress)
+        kept = set(self._request.refused) - set(self._orders.decisions)
+        return [case for case in settle(judged, decisions) if case.document_id not in kept], revision
+
+    def _erase(self, cases: Sequence[Case]) -> None:
+        shelf = self._house.shelf
+        holds = shelf.holds()
+        held = {case.document_id: holds[case.document_id].basis for case in cases if case.document_id in holds}
+        going = [c for c in cases if c.decided and c.action != "keep" and c.document_id not in held]
+        mine = self._orders.decisions
+        self._update(
+            asked=tuple(sorted(c.document_id for c in cases if not c.decided)),
+            refused=tuple(sorted({*self._request.refused, *(d for d, action in mine.items() if action == "keep")})),
+            confirmed=self._request.confirmed + sum(c.document_id in mine for c in going),
+            held={**self._request.held, **held},
+            documents={**self._request.documents, **{c.document_id: c.action for c in going}},
+        )
+        self._keep_evidence(going)
+        target = target_of(self._house, self._request)
+        held_there = {h.name: len(h.holdings(target)) for h in holders_of(self._house, self._progress)}
+        step("erase.evidence")
+        for start in range(0, len(going), _BATCH_DOCUMENTS):
+            self._replace(going[start : start + _BATCH_DOCUMENTS])
+            self._progress("erased", min(start + _BATCH_DOCUMENTS, len(going)), len(going))
+        self._update(sets={**taint(self._house, target, self._progress), **self._request.sets})
+        forget(self._house, target, self._progress, wait_s=self._orders.wait_s)
+        before = self._request.erased
+        self._update(erased={name: before.get(name, 0) + count for name, count in held_there.items()})
+        shelf.lift(self._request.id, self._request.refused)
+
+    def _keep_evidence(self, going: Sequence[Case]) -> None:
+        """What leftovers will be searched by, on disk before anything goes."""
+        shelf = self._house.shelf
+        known = self._requests.evidence(self._request.id)
+        documents = [case.document_id for case in going]
+        case_deleted = {case.document_id: case.action == "delete" for case in going}
+        texts: list[str] = []
+        names: list[str] = []
+        for document_id in documents:
+            document = shelf.document(document_id)
+            found = self._finder.find(document.text, language=document.language)
+            texts += [document.text[max(0, f.start - _EVIDENCE_CHARS) : f.end + _EVIDENCE_CHARS] for f in found]
+            if case_deleted[document_id] or self._finder.find(as_title(document.source)):
+                names.append(document.source)
+        chunks = shelf.chunks_of(documents)
+        vectors = [base64.b64encode(vector).decode() for vector in shelf.vectors_of(chunks)[:_MOST_VECTORS]]
+        evidence = Evidence(
+            texts=tuple(dict.fromkeys([*known.texts, *texts]))[:_MOST_TEXTS],
+            names=tuple(dict.fromkeys([*known.names, *names])),
+            vectors=tuple(dict.fromkeys([*known.vectors, *vectors]))[:_MOST_VECTORS],
+            documents=tuple(dict.fromkeys([*known.documents, *documents])),
+            chunks=tuple(dict.fromkeys([*known.chunks, *sorted(chunks)])),
+        )
+        if evidence != known:
+            self._requests.put_evidence(self._request.id, evidence)
+
+    def _replace(self, cases: Sequence[Case]) -> None:
+        """One commit: documents go, and those that name others come back without the person."""
+        instead: dict[str, Raw | None] = {}
+        for case in cases:
+            instead[case.document_id] = None
+            if case.action == "redact":
+                document = self._house.shelf.document(case.document_id)
+                bands: tuple[Band, ...] = ("certain", "ask") if document.id in self._orders.decisions else ("certain",)
+                instead[document.id] = redact(document, self._finder, self._detector, bands=bands).raw
+        made = put_instead(self._house, self._request.id, instead)
+        self._update(redactions={**self._request.redactions, **made})
+
+    # -- waiting, and keeping how far it is --------------------------------------------------------------------------
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Alone among writers. Raises HouseBusy after ``wait_s``."""
+        until = time.monotonic() + self._orders.wait_s
+        while True:
+            lock = writer_lock(self._house.root)
+            try:
+                lock.__enter__()
+                break
+            except HouseBusy as busy:
+                if time.monotonic() >= until:
+                    hint = "the person is fenced out and hidden; run the same command again when the other is done"
+                    raise HouseBusy(busy.message, hint=hint, refs=busy.refs) from None
+                self._progress("waiting for another process", 0, 0)
+                time.sleep(_WAIT_STEP_S)
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
+
+    def _reach(self, stage: Stage) -> None:
+        """The stage is on record, with when it was first reached."""
+        if STAGES.index(stage) <= STAGES.index(self._request.stage) and stage in self._request.reached:
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        seconds = round(time.perf_counter() - self._began, 3)
+        self._update(
+            stage=max(stage, self._request.stage, key=STAGES.index),
+            reached={**self._request.reached, stage: now},
+            seconds={**self._request.seconds, stage: seconds},
+        )
+
+    def _update(self, **changes: object) -> None:
+        changed = replace(self._request, **changes)  # type: ignore[arg-type]
+        if changed != self._request:
+            self._request = self._requests.update(changed)
+
+
+def put_instead(house: House, request: str, instead: Mapping[str, Raw | None]) -> dict[str, str]:
+    """Documents go, fenced out, and come back as something else or not at all, in one commit. For the one writer.
+
+    Old id -> new id. For whom they were hidden they stay hidden, but for ``request``.
+    """
+    shelf = house.shelf
+    digests = {known.document_id: known.sha256 for known in shelf.known().values()}
+    signatures = {id: signature for id, signature in shelf.signatures() if id in instead}
+    prints = []
+    for document_id, raw in instead.items():
+        document = shelf.document(document_id)
+        signature = signatures[document_id] if raw is None else b""
+        prints.append(Print(digests[document_id], document.text, document.source, signature))
+    shelf.fence.put_documents(request, prints)
+    stay = {document_id: raw for document_id, raw in instead.items() if raw is not None}
+    entries = entries_of(list(stay.values()), shelf, house.workshop())
+    made = {old: entry.document.id for old, entry in zip(stay, entries, strict=True)}
+    hidden = shelf.restricted()
+    hide = {new: [one for one in hidden.get(old, ()) if one != request] for old, new in made.items()}
+    shelf.commit(Changes(add=entries, remove=list(instead), restrict=hide))
+    return made
+
+
+def forget(house: House, target: Target, progress: Progress, *, wait_s: float = 0.0) -> None:
+    """Every holder but the models that serve forgets. For the one writer.
+
+    Raises HouseBusy where a reader still holds an old state after ``wait_s``.
+    """
+    for holder in holders_of(house, progress):
+        if holder.name != "models":  # replaced first, where they can be
+            _patiently(partial(holder.erase, target), wait_s)
+            step(f"erase.{holder.name}")
+
+
+def _patiently(erase: Callable[[], None], wait_s: float) -> None:
+    """Again while a reader holds an old state."""
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            return erase()
+        except HouseBusy:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_WAIT_STEP_S)
+
+
+def taint(house: House, target: Target, progress: Progress) -> dict[str, str]:
+    """Mark the versions that learned from erased documents: version id -> name of the training set, where it is here.
+
+    To be called before the training sets forget: their seals tell which is whose.
+    """
+    sets = TrainingFolder(house.root / TRAINING)
+    roots = {sets.manifest(name).root: name for name in sets.names()}
+    found = {}
+    for version in ModelsHolder(house, progress).tainted(target):
+        found[version.id] = roots.get(version.manifest, "")
+        if not version.tainted:
+            house.registry.taint(version.id, taint_note())
+    return found
+
+
+def target_of(house: House, request: ErasureRequest) -> Target:
+    """All that a request has erased so far, for whoever is to forget it or to look for it."""
+    requests = requests_of(house)
+    evidence = requests.evidence(request.id)
+    return Target(
+        documents=frozenset(evidence.documents),
+        chunks=frozenset(evidence.chunks),
+        sources=frozenset(evidence.names),
+        finder=finder_of(house, requests.subject(request.id)),
+    )
+
+
+def _target(house: House, document_ids: Sequence[str], finder: SubjectFinder) -> Target:
+    ids = frozenset(document_ids)
+    sources = {
+        words.source
+        for words in house.shelf.words()
+        if words.document_id in ids and finder.find(as_title(words.source))
+    }
+    return Target(ids, frozenset(house.shelf.chunks_of(ids)), frozenset(sources), finder)

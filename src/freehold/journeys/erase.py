@@ -1,0 +1,231 @@
+"""Erase: what the house's documents say of a person, what is to become of each, and the documents without them.
+
+A document that names nobody else is deleted. One that names others is redacted: sentences that name the person and
+nobody else go whole, in the others only what identifies the person goes. What is theirs stays theirs, word for word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from freehold.core.erasure import Action, Band, Finding, SubjectFinder
+from freehold.core.ids import new_id
+from freehold.core.ports import Detector
+from freehold.core.shelf import Shelf, Words
+from freehold.core.types import Document, Heading, Page, ParsedText
+from freehold.journeys.ingest import Progress, Raw
+from freehold.text.duplicates import signature
+from freehold.text.sentences import sentence_spans
+
+REDACTED = "[…]"
+"""Stands where something was taken out."""
+
+_DETECTED_AT_A_TIME = 32
+_WORD_START = re.compile(r"(?<![^\W_])[^\W\d_]")
+
+Span = tuple[int, int]
+T = TypeVar("T", Page, Heading)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A document that speaks of the person, or may."""
+
+    document_id: str
+    band: Band
+    mentions: int
+    """Places in its text that speak of them, what is not certain included."""
+    named: bool
+    """Whether its title, its fields or the name under which it came in speak of them."""
+    others: int
+    """Other people that its text names; 0 before ``judge``."""
+    action: Action
+    decided: bool
+    """Whether the action is settled: by what was found, or by a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A document without a person, ready to be cut and embedded as any other."""
+
+    raw: Raw
+    sentences: int
+    """Taken out whole."""
+    spans: int
+    """Taken out of sentences that stay."""
+
+
+def locate(shelf: Shelf, finder: SubjectFinder, progress: Progress) -> list[Case]:
+    """Every document that speaks of the person or may, by id: one pass over all texts, titles, fields and sources."""
+    total = shelf.stats().documents
+    cases = []
+    for done, words in enumerate(shelf.words(), 1):
+        found = finder.find(words.text, language=words.language)
+        about = [finding for text in _about(words) for finding in finder.find(text, language=words.language)]
+        about += finder.find(as_title(words.source)) if found else ()
+        if found or about:
+            certain = any(finding.band == "certain" for finding in (*found, *about))
+            band: Band = "certain" if certain else "ask"
+            cases.append(Case(words.document_id, band, len(found), bool(about), 0, "delete", certain))
+        if done % 100 == 0 or done == total:
+            progress("documents", done, total)
+    return cases
+
+
+def judge(
+    cases: Sequence[Case], shelf: Shelf, finder: SubjectFinder, detector: Detector, progress: Progress
+) -> list[Case]:
+    """The same with the other people that each document names, and what follows from it: delete, or redact."""
+    judged: list[Case] = []
+    for start in range(0, len(cases), _DETECTED_AT_A_TIME):
+        batch = cases[start : start + _DETECTED_AT_A_TIME]
+        documents = [shelf.document(case.document_id) for case in batch]
+        spans = others_in([document.text for document in documents], finder, detector)
+        for case, document, theirs in zip(batch, documents, spans, strict=True):
+            others = len({document.text[start:end].casefold() for start, end in theirs})
+            judged.append(replace(case, others=others, action="redact" if others else "delete"))
+        progress("people", len(judged), len(cases))
+    return judged
+
+
+def others_in(texts: Sequence[str], finder: SubjectFinder, detector: Detector) -> list[list[Span]]:
+    """Per text where it names people other than the one who is looked for."""
+    found = detector.detect(texts)
+    each = []
+    for text, mentions in zip(texts, found, strict=True):
+        mine = [(finding.start, finding.end) for finding in finder.find(text)]
+        people = [(m.start, m.end) for m in mentions if m.kind == "person"]
+        each.append([person for person in people if not _meets(person, mine)])
+    return each
+
+
+def redact(
+    document: Document, finder: SubjectFinder, detector: Detector, *, bands: Collection[Band] = frozenset({"certain"})
+) -> Redacted:
+    """The document without the person, under the same source where that does not name them.
+
+    ``bands``: which findings go. The original file is not kept, since it would have to be redacted too.
+    """
+    language = document.language
+    found = [f for f in finder.find(document.text, language=language) if f.band in bands]
+    theirs = others_in([document.text], finder, detector)[0]
+    cuts, sentences = _cuts(document.text, language, found, theirs)
+    text, moved = _without(document.text, cuts)
+    plain = _Plain(finder)
+    source = f"redacted:{new_id()}" if finder.find(as_title(document.source)) else document.source
+    parsed = ParsedText(
+        text=text,
+        title=plain(document.title),
+        media_type=document.media_type,
+        pages=_moved(document.pages, moved),
+        headings=tuple(h for h in _moved(document.headings, moved) if h.start < h.end),
+        metadata={key: plain(value) for key, value in document.metadata.items()},
+    )
+    raw = Raw(source, "", parsed, language, signature(text), original=None)
+    return Redacted(raw, sentences, len(cuts) - sentences)
+
+
+def rectified(document: Document, old: str, new: str) -> tuple[Raw, int]:
+    """The document with ``new`` wherever its text, title or fields said ``old``, and how often that was."""
+    cuts = [(match.start(), match.end()) for match in re.finditer(re.escape(old), document.text)]
+    text, moved = _without(document.text, cuts, new)
+    others = [document.title, *document.metadata.values()]
+    parsed = ParsedText(
+        text=text,
+        title=document.title.replace(old, new),
+        media_type=document.media_type,
+        pages=_moved(document.pages, moved),
+        headings=_moved(document.headings, moved),
+        metadata={key: value.replace(old, new) for key, value in document.metadata.items()},
+    )
+    raw = Raw(document.source, "", parsed, document.language, signature(text), original=None)
+    return raw, len(cuts) + sum(other.count(old) for other in others)
+
+
+def as_title(source: str) -> str:
+    """The name of a file with a capital in each word, as long as before: there, names are written small."""
+    return _WORD_START.sub(lambda match: upper if len(upper := match[0].upper()) == 1 else match[0], source)
+
+
+def _about(words: Words) -> Iterable[str]:
+    return (words.title, words.source, *words.metadata.values())
+
+
+def _cuts(text: str, language: str, found: Sequence[Finding], theirs: Sequence[Span]) -> tuple[list[Span], int]:
+    """What is taken out, by place, and how many of it are whole sentences."""
+    cuts: list[Span] = []
+    whole = 0
+    at = 0
+    for start, end in sentence_spans(text, language or "und"):
+        inside = []
+        while at < len(found) and found[at].start < end:
+            inside.append((found[at].start, found[at].end))
+            at += 1
+        if inside and not _meets((start, end), theirs):
+            cuts.append((min(start, inside[0][0]), max(end, inside[-1][1])))
+            whole += 1
+        else:
+            cuts += inside
+    cuts += [(finding.start, finding.end) for finding in found[at:]]
+    return _merged(cuts), whole
+
+
+def _merged(cuts: Sequence[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for start, end in cuts:
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _without(text: str, cuts: Sequence[Span], mark: str = REDACTED) -> tuple[str, Callable[[int], int]]:
+    """The text with a mark in place of each cut, and where an offset has gone."""
+    pieces: list[str] = []
+    done = 0
+    for start, end in cuts:
+        pieces += [text[done:start], mark]
+        done = end
+    pieces.append(text[done:])
+
+    def moved(offset: int) -> int:
+        shift = 0
+        for start, end in cuts:
+            if offset <= start:
+                break
+            if offset < end:  # within what went: its end
+                return start + shift + len(mark)
+            shift += len(mark) - (end - start)
+        return offset + shift
+
+    return "".join(pieces), moved
+
+
+def _moved(parts: Sequence[T], moved: Callable[[int], int]) -> tuple[T, ...]:
+    return tuple(replace(part, start=moved(part.start), end=moved(part.end)) for part in parts)
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """Takes the person out of what a document is called: part of a name is theirs, in a document that names them."""
+
+    finder: SubjectFinder
+
+    def __call__(self, text: str) -> str:
+        return _without(text, [(found.start, found.end) for found in self.finder.find(text)])[0]
+
+
+def _meets(span: Span, others: Sequence[Span]) -> bool:
+    return any(span[0] < end and start < span[1] for start, end in others)
+
+
+def settle(cases: Sequence[Case], decisions: Mapping[str, Action]) -> list[Case]:
+    """The cases as a person decided them, by document id; the others as they were."""
+    return [
+        replace(case, action=decisions[case.document_id], decided=True) if case.document_id in decisions else case
+        for case in cases
+    ]

@@ -1,0 +1,173 @@
+"""Resolve: what else identifies a person who gave some of what does, read from the documents that surely speak of them.
+
+Nobody is looked up who did not ask (GDPR Art. 11), and nothing is guessed from likeness. A name counts that an e-mail
+address spells, or that alone stands in a line with an identifier. A number or an address counts that stands in
+no line with somebody else, nor under somebody else's signature, and in no document that does not speak of the person.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from freehold.core.erasure import Band, Finding, Identifier, IdentifierKind, Subject, SubjectFinder
+from freehold.core.ports import Detector
+from freehold.core.shelf import Shelf
+from freehold.core.types import Mention, MentionKind
+
+_KINDS: dict[MentionKind, IdentifierKind] = {
+    "phone": "phone",
+    "iban": "iban",
+    "card": "reference",
+    "national_id": "national_id",
+    "document": "reference",
+    "account": "reference",
+    "reference": "reference",
+    "email": "email",
+    "address": "address",
+}
+_CODE = re.compile(r"(?<![\w./-])[A-Z]{1,6}(?:[-/][A-Z0-9]{1,12}){1,5}(?![\w/-])")
+"""A number that a firm gives, with letters before it: a policy's, a case's. It has four digits somewhere."""
+_SIGNATURE_CHARS = 120
+"""A line that names somebody and is no longer may sign for what stands in the next."""
+_LETTERS = re.compile(r"[^\W\d_]+")
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "ß": "ss"})
+_BATCH = 32
+_LEAST_DIGITS = 4
+
+
+def resolve(
+    subject: Subject,
+    cases: Mapping[str, Band],
+    shelf: Shelf,
+    detector: Detector,
+    open_finder: Callable[[Subject], SubjectFinder],
+) -> tuple[Identifier, ...]:
+    """Identifiers that the person did not give, the most often seen first; names only where none was given.
+
+    ``cases``: how surely documents speak of them, by id. Costs a pass over all texts where numbers were found.
+    """
+    sure = [document_id for document_id, band in cases.items() if band == "certain"]
+    finder = open_finder(subject)
+    names: Counter[Identifier] = Counter()
+    numbers: Counter[Identifier] = Counter()
+    for start in range(0, len(sure), _BATCH):
+        texts = [shelf.document(document_id).text for document_id in sure[start : start + _BATCH]]
+        for text, mentions in zip(texts, detector.detect(texts), strict=True):
+            found = [finding for finding in finder.find(text) if finding.band == "certain"]
+            names.update({Identifier("name", name) for name in _names(text, mentions, found, subject)})
+            numbers.update(set(_numbers(text, mentions, found, [i.value for i in names])))
+    if any(identifier.kind == "name" for identifier in subject.identifiers):
+        names.clear()
+    given = {(i.kind, i.value) for i in subject.identifiers}
+    theirs = [i for i, _ in names.most_common()]
+    others = [i for i, _ in numbers.most_common() if (i.kind, i.value) not in given]
+    return (*theirs, *_theirs_alone(others, Subject((*subject.identifiers, *theirs)), shelf, open_finder))
+
+
+def _theirs_alone(
+    numbers: Sequence[Identifier], known: Subject, shelf: Shelf, open_finder: Callable[[Subject], SubjectFinder]
+) -> list[Identifier]:
+    """Those that stand in no document that does not otherwise speak of the person: not a firm's telephone."""
+    if not numbers:
+        return []
+    person, rest = open_finder(known), open_finder(Subject(tuple(numbers)))
+    shared: set[int] = set()
+    for words in shelf.words():
+        found = {finding.identifier for finding in rest.find(words.text)}
+        if found - shared and not person.find(words.text, language=words.language):
+            shared |= found
+    return [identifier for at, identifier in enumerate(numbers) if at not in shared]
+
+
+def _names(text: str, mentions: Sequence[Mention], found: Sequence[Finding], subject: Subject) -> Iterator[str]:
+    """Full names that are the person's."""
+    people = [m for m in mentions if m.kind == "person" and len(_LETTERS.findall(text[m.start : m.end])) > 1]
+    addresses = [i.value for i in subject.identifiers if i.kind == "email"]
+    for mention in people:
+        name = " ".join(text[mention.start : mention.end].split())
+        if any(spells(address, name) for address in addresses):
+            yield name
+    for finding in found:
+        given = finding.identifier < len(subject.identifiers)
+        if not given or subject.identifiers[finding.identifier].kind in {"name", "email", "birth_date", "address"}:
+            continue
+        beside = _people(mentions, *_line(text, finding.start, finding.end))
+        if len(beside) == 1 and beside[0] in people:
+            yield " ".join(text[beside[0].start : beside[0].end].split())
+
+
+def _numbers(
+    text: str, mentions: Sequence[Mention], found: Sequence[Finding], names: Sequence[str]
+) -> Iterator[Identifier]:
+    """What identifies somebody, and nobody else who is named beside it."""
+    own = {name.casefold() for name in names}
+    for start, end, kind in _candidates(text, mentions):
+        if any(start < finding.end and finding.start < end for finding in found):
+            continue
+        first, last = _line(text, start, end)
+        people = _people(mentions, first, last)
+        if not people:  # then whoever signed above
+            above = text.rfind("\n", 0, max(0, len(text[:first].rstrip()))) + 1
+            if first - above <= _SIGNATURE_CHARS:
+                people = _people(mentions, above, first)
+        if kind == "email" and not any(spells(text[start:end], name) for name in names):
+            continue
+        if all(_meets(person, found) or text[person.start : person.end].casefold() in own for person in people):
+            yield Identifier(kind, text[start:end])
+
+
+def _candidates(text: str, mentions: Sequence[Mention]) -> Iterator[tuple[int, int, IdentifierKind]]:
+    """What may identify somebody, each in one line."""
+    for mention in mentions:
+        kind = _KINDS.get(mention.kind)
+        if kind is not None:
+            found = text[mention.start : mention.end].partition("\n")[0].rstrip(" ,;")
+            yield mention.start, mention.start + len(found), kind
+    for match in _CODE.finditer(text):
+        if sum(map(str.isdigit, match[0])) >= _LEAST_DIGITS:
+            yield match.start(), match.end(), "reference"
+
+
+def _people(mentions: Sequence[Mention], start: int, end: int) -> list[Mention]:
+    return [m for m in mentions if m.kind == "person" and start <= m.start < end]
+
+
+def spells(address: str, name: str) -> bool:
+    """Whether the part of an e-mail address before the @ is a name: both its ends whole, or one of them an initial."""
+    local = "".join(_LETTERS.findall(address.partition("@")[0].casefold()))
+    return any(local in _joined(tokens) for tokens in _folded(name))
+
+
+def _joined(tokens: Sequence[str]) -> Iterable[str]:
+    first, rest = tokens[0], "".join(tokens[1:])
+    return (
+        first + rest,
+        rest + first,
+        first[0] + rest,
+        rest + first[0],
+        first + tokens[-1],
+        first[0] + tokens[-1],
+        tokens[-1] + first,
+    )
+
+
+def _folded(name: str) -> Iterator[list[str]]:
+    """The words of a name as an address may have them: umlauts spelled out, or without their dots."""
+    low = name.casefold()
+    for spelled in (low.translate(_UMLAUTS), low.replace("ß", "ss")):
+        plain = "".join(c for c in unicodedata.normalize("NFD", spelled) if not unicodedata.combining(c))
+        tokens = _LETTERS.findall(plain)
+        if len(tokens) > 1:
+            yield tokens
+
+
+def _line(text: str, start: int, end: int) -> tuple[int, int]:
+    last = text.find("\n", end)
+    return text.rfind("\n", 0, start) + 1, len(text) if last < 0 else last
+
+
+def _meets(mention: Mention, found: Sequence[Finding]) -> bool:
+    return any(mention.start < finding.end and finding.start < mention.end for finding in found)
