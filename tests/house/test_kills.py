@@ -108,7 +108,7 @@ def no_orphans(root: Path) -> None:
     with open_house(root) as house:
         documents = house.shelf.sealed_ids()
         assert {path.name for path in (root / "blobs").glob("*/*")} == documents
-        assert house.shelf._vault.ids() == documents
+        assert house.shelf.vault.ids() == documents
         generation = house.generation()
         assert generation is not None
         assert generation.revision == house.shelf.revision

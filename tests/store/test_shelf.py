@@ -155,12 +155,12 @@ def test_sweep_clears_what_no_row_speaks_of(shelf: HouseShelf, tmp_path: Path) -
     kept = entry("a.txt", "stays")
     shelf.commit(Changes(add=[kept]))
     orphan = new_id()
-    key = shelf._vault.create([orphan])[orphan]
-    shelf._blobs.put(orphan, b"leftover of a crash", key=key)
-    half = shelf._blobs.path(kept.document.id).with_name("half-written.new")
+    key = shelf.vault.create([orphan])[orphan]
+    shelf.blobs.put(orphan, b"leftover of a crash", key=key)
+    half = shelf.blobs.path(kept.document.id).with_name("half-written.new")
     half.write_bytes(b"half")
     shelf.sweep()
-    assert shelf._vault.ids() == {kept.document.id}
+    assert shelf.vault.ids() == {kept.document.id}
     assert [path.name for path in (tmp_path / "blobs").glob("*/*")] == [kept.document.id]
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def test_ray_tries_what_one_process_tries(tmp_path):
     again = search(objective, ADAPTER_SPACE, journal=tmp_path / "there", **{**more, "trials": 6})
     assert told(again)[:5] == told(there)
     assert not list(Path(tempfile.gettempdir()).glob(f"fh-ray-{os.getpid()}-*"))
+
+
+def test_progress_may_be_what_cannot_be_sent(tmp_path):
+    lock = threading.RLock()  # as bars on a terminal have
+    seen = []
+
+    def progress(_stage, done, _total):
+        with lock:
+            seen.append(done)
+
+    result = found(tmp_path / "j", trials=2, backend="ray", progress=progress)
+    assert len(result.trials) == 2
+    assert seen[-1] == 2
 
 
 def test_two_workers_stop_what_is_hopeless(tmp_path):

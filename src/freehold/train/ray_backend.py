@@ -141,7 +141,9 @@ def _desk(study: TrialBook, trials: int, progress: Progress) -> Any:
     from ray.tune.search import Searcher
 
     class Desk:
-        """What both share. Ray pickles them for checkpoints that are never read: the study stays out of those."""
+        """What both share. Ray pickles them for checkpoints that are never read: as nothing, for a study and bars of
+        progress cannot be.
+        """
 
         failure: Exception | None = None
 
@@ -186,8 +188,8 @@ def _desk(study: TrialBook, trials: int, progress: Progress) -> Any:
         def restore(self, checkpoint_path: str) -> None:
             pass
 
-        def __getstate__(self) -> dict[str, object]:
-            return {}
+        def __reduce__(self) -> tuple[type[object], tuple[()]]:
+            return object, ()
 
     class Judge(FIFOScheduler):  # type: ignore[misc, unused-ignore]
         def on_trial_result(self, _controller: Any, trial: Any, result: Any) -> str:
@@ -200,8 +202,8 @@ def _desk(study: TrialBook, trials: int, progress: Progress) -> Any:
             )
             return str(FIFOScheduler.STOP if stop else FIFOScheduler.CONTINUE)
 
-        def __getstate__(self) -> dict[str, object]:
-            return {}
+        def __reduce__(self) -> tuple[type[object], tuple[()]]:
+            return object, ()
 
     desk = Desk()
     return desk
