@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from freehold import config
+from freehold import chronicle, config
 from freehold.config import Settings
 from freehold.core.errors import (
     FreeholdError,
@@ -38,6 +38,7 @@ from freehold.journeys.sources import Files, beir_reader, file_reader, find_beir
 from freehold.models.generate import open_generator
 from freehold.models.pull import verify
 from freehold.store.experiments import ExperimentFolder
+from freehold.store.ledger import HouseLedger
 from freehold.store.lock import writer_lock
 from freehold.store.registry import ModelFolder
 from freehold.store.shelf import HouseShelf
@@ -84,6 +85,7 @@ class House:
         self.shelf = HouseShelf(root)
         self.experiments: Experiments = ExperimentFolder(root / "experiments")
         self.registry: Registry = ModelFolder(root / "models")
+        self.ledger = HouseLedger(root / "ledger")
         self._crew: Crew | None = None
         self._lineup = -1
         self._check_format()
@@ -347,6 +349,7 @@ class House:
         self.prepare(self.crew_of(versions), progress)
         self.registry.switch(versions, verb="stand down")
         self.indexes.retire([self.crew])
+        self.record()
 
     def is_ready(self, crew: Crew) -> bool:
         """Whether all is made that the crew needs to serve."""
@@ -436,7 +439,12 @@ class House:
                 vanished=vanished,
             )
             self.indexes.sync(self._checked(self.crew), progress)
+        self.record()
         return report
+
+    def record(self) -> None:
+        """Bring the ledger up to what the stores say. Called after whatever writes."""
+        chronicle.record(self.ledger, self.shelf, self.registry, (self.root / config.FILE_NAME).read_bytes())
 
     def _forget_trials(self, found: Mapping[str, str], vanished: Sequence[str], recipe: str) -> None:
         """Trial houses of searches over settings hold copies of the documents: before one goes here, they go."""

@@ -245,8 +245,10 @@ def remove_hold(
     context: typer.Context, document: Annotated[str, typer.Argument(help="Id of the document.")], as_json: Json = False
 ) -> None:
     """End a hold; erasures that it stopped are gone on with by ``freehold erase --resume``."""
+    from freehold.erasing.holds import remove
+
     with open_house(context) as house:
-        house.shelf.hold(document, None)
+        remove(house, document)
         erased.print_holds(house.shelf.holds(), as_json=as_json)
 
 

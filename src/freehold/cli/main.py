@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from freehold import __version__
-from freehold.cli import erase, measure, measured, models, output, tune
+from freehold.cli import audit, erase, measure, measured, models, output, tune
 from freehold.cli.common import Json, open_house
 from freehold.cli.demo import print_demo
 from freehold.core.errors import FreeholdError, HouseFault, UsageError
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(models.models_app, name="models")
 app.add_typer(tune.tune_app, name="tune")
 app.add_typer(measure.experiments_app, name="experiments")
+app.add_typer(audit.audit_app, name="audit")
 app.add_typer(erase.requests_app, name="requests")
 app.add_typer(erase.subject_app, name="subject")
 app.add_typer(erase.hold_app, name="hold")
@@ -118,6 +119,10 @@ def ingest(
             fenced = allow_erased is None
             report = house.ingest(
                 paths or [], prune=prune, emptied=yes, fields=fields, fenced=fenced, progress=progress
+            )
+        if allow_erased is not None:
+            house.ledger.append(
+                "fence.overridden", counts={"documents": report.documents}, codes={"reason": allow_erased}
             )
     if as_json:
         output.print_json(output.ingest_json(report))

@@ -61,7 +61,7 @@ class Access:
 
 
 def show(house: House, subject: Subject, progress: Progress) -> Access:
-    """Search the whole house for a person and write down what it holds. Nothing changes."""
+    """Search the whole house for a person and write down what it holds. Nothing changes but that the ledger says so."""
     detector = detector_of(house)
     whole = resolved(house, subject, detector, progress)
     finder = finder_of(house, whole)
@@ -87,6 +87,7 @@ def show(house: House, subject: Subject, progress: Progress) -> Access:
     holdings = {holder.name: len(holder.holdings(target)) for holder in holders_of(house, progress)}
     tainted = ModelsHolder(house, progress).tainted(target)
     known = requests_of(house).open_for(subject)
+    house.ledger.append("access.shown", counts={"documents": len(documents)})
     return Access(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         identifiers=tuple(dict.fromkeys(i.kind for i in (*whole.identifiers, *whole.derived))),
@@ -128,6 +129,8 @@ def restrict(house: House, subject: Subject, progress: Progress) -> tuple[str, t
         raise UsageError("no document surely speaks of them", hint="freehold subject show tells what may")
     name = RESTRICTION + new_id()
     house.shelf.restrict(found, name)
+    ids = {"restriction": name.removeprefix(RESTRICTION)}
+    house.ledger.append("restriction.set", ids=ids, counts={"documents": len(found)})
     return name, found
 
 
@@ -138,6 +141,7 @@ def lift(house: House, name: str) -> int:
         hint = "freehold requests lists those in force; what an erasure hides stays hidden until it is done"
         raise UsageError("there is no such restriction", hint=hint)
     house.shelf.lift(name)
+    house.ledger.append("restriction.lifted", ids={"restriction": name.removeprefix(RESTRICTION)})
     return len(hidden)
 
 
@@ -160,4 +164,6 @@ def rectify(house: House, document_id: str, old: str, new: str, progress: Progre
         made = put_instead(house, request, {document_id: raw})
         taint(house, target, progress)
         forget(house, target, progress)
+    house.record()
+    house.ledger.append("rectified", ids={"document": made[document_id]}, counts={"items": count})
     return made[document_id], count

@@ -52,7 +52,10 @@ def certify(house: House, request: ErasureRequest, verified: Verified) -> Certif
         "publicKey": base64.b64encode(signer.public).decode(),
     }
     offline.verify(bundle, signer.public)
-    path = requests.put_certificate(request.id, offline.canonical(bundle))
+    written = offline.canonical(bundle)
+    path = requests.put_certificate(request.id, written)
+    digests, codes = {"certificate": hashlib.sha256(written).hexdigest()}, {"verdict": certificate.verdict}
+    house.ledger.append("erasure.certified", ids={"request": request.id}, digests=digests, codes=codes)
     return Certified(requests.update(replace(request, certificate=certificate.verdict)), certificate, path)
 
 

@@ -85,7 +85,9 @@ def close(house: House, reference: str) -> ErasureRequest:
     if request.stage != "closed" and request.certificate not in {"COMPLETE", "PARTIAL_EXEMPT"}:
         hint = f"freehold erase --resume {request.id[:8]} goes on with it"
         raise UsageError(f"request {request.id[:8]} has no final certificate", hint=hint)
-    return requests.close(request)
+    closed = requests.close(request)
+    house.ledger.append("erasure.closed", ids={"request": request.id})
+    return closed
 
 
 def _settled(house: House, request: ErasureRequest, replaced: Sequence[Replaced]) -> ErasureRequest:

@@ -18,3 +18,10 @@ def add(house: House, document_id: str, basis: str, review: str) -> None:
     if day <= date.today():  # noqa: DTZ011 - a day of the calendar on the wall
         raise UsageError(f"{review} has passed", hint="a hold is looked at again on a day to come")
     house.shelf.hold(document_id, Hold(basis, day.isoformat()))
+    house.ledger.append("hold.set", ids={"document": document_id}, codes={"basis": basis})
+
+
+def remove(house: House, document_id: str) -> None:
+    """End a hold. Raises StorageFault for no document."""
+    house.shelf.hold(document_id, None)
+    house.ledger.append("hold.removed", ids={"document": document_id})

@@ -20,7 +20,16 @@ from freehold.erasing.holders import learned_from
 from freehold.erasing.walk import requests_of
 from freehold.house import House
 from freehold.journeys.ingest import Progress
-from freehold.proof.scan import SHORTEST_NEEDLE, Needles, Probe, forms, rows, scan, vector_forms
+from freehold.proof.scan import (
+    SHORTEST_NEEDLE,
+    Needles,
+    Probe,
+    forms,
+    plain_forms,
+    rows,
+    scan,
+    vector_forms,
+)
 
 _SENTINEL_CHARS = 24
 _MOST_FRAGMENTS = 400
@@ -87,14 +96,17 @@ def _raw(
     spared = living.spared()
     texts = [text for text in evidence.texts if len(text) >= SHORTEST_NEEDLE and text not in spared]
     strings = [*texts[:_MOST_FRAGMENTS], *evidence.names]
-    strings += [i.value for i in identifiers if i.kind in {*_STRONG, "name"} and i.value not in spared]
+    who = [i.value for i in identifiers if i.kind in {*_STRONG, "name"} and i.value not in spared]
     vectors = [np.frombuffer(base64.b64decode(vector), "<f4") for vector in evidence.vectors]
     gone = [vector for vector in vectors if vector.tobytes() not in living.vectors]
     progress("verify", 0, 1)
     found = scan(
         house.root,
         {
-            "text": Needles(form for string in strings for form in forms(string)),
+            "text": Needles(
+                (form for string in strings for form in forms(string)),
+                whole=(form for string in who for form in plain_forms(string)),  # others' may begin with theirs
+            ),
             "living text": Needles(form for string in living.sentinels for form in forms(string)),
             "vector": Needles(form for vector in gone for form in vector_forms(vector)),
             "living vector": Needles(

@@ -36,6 +36,7 @@ from freehold.core.errors import HouseBusy
 from freehold.core.faults import step
 from freehold.core.fence import Print
 from freehold.core.ids import new_id
+from freehold.core.ledger import Kind
 from freehold.core.ports import Detector
 from freehold.core.shelf import Changes
 from freehold.erasing.holders import ModelsHolder, holders_of, taint_note
@@ -172,6 +173,7 @@ def receive(house: House, subject: Subject, ground: Ground) -> ErasureRequest:
             identifiers=kinds,
         )
     requests.put(request, subject)
+    house.ledger.append("erasure.received", ids={"request": request.id}, codes={"ground": ground})
     return request
 
 
@@ -203,6 +205,7 @@ class _Erasure:
         shelf = self._house.shelf
         shelf.fence.put_subject(self._request.id, self._fenced())
         self._reach("fenced")
+        self._tell("erasure.fenced", entries=shelf.fence.counts().get(self._request.id, 0))
         cases, revision = self._cases()
         shelf.restrict([case.document_id for case in cases if case.decided], self._request.id)
         self._reach("restricted")
@@ -211,6 +214,16 @@ class _Erasure:
                 cases, _ = self._cases()
             self._erase(cases)
         self._reach("erased")
+        self._house.record()
+        actions = list(self._request.documents.values())
+        self._tell(
+            "erasure.erased",
+            deleted=actions.count("delete"),
+            redacted=actions.count("redact"),
+            asked=len(self._request.asked),
+            held=len(self._request.held),
+            keys=self._request.erased.get("keys", 0),
+        )
         return self._request
 
     def _fenced(self) -> Subject:
@@ -237,7 +250,7 @@ class _Erasure:
             asked=tuple(sorted(c.document_id for c in cases if not c.decided)),
             refused=tuple(sorted({*self._request.refused, *(d for d, action in mine.items() if action == "keep")})),
             confirmed=self._request.confirmed + sum(c.document_id in mine for c in going),
-            held={**self._request.held, **held},
+            held=held,
             documents={**self._request.documents, **{c.document_id: c.action for c in going}},
         )
         self._keep_evidence(going)
@@ -312,6 +325,13 @@ class _Erasure:
             yield
         finally:
             lock.__exit__(None, None, None)
+
+    def _tell(self, kind: Kind, **counts: int) -> None:
+        """A leaf of this kind with these counts, if there is none yet: a step may be done again."""
+        ids = {"request": self._request.id}
+        told = (leaf for leaf in self._house.ledger.leaves() if leaf.kind == kind and leaf.ids == ids)
+        if not any(leaf.counts == counts for leaf in told):
+            self._house.ledger.append(kind, ids=ids, counts=counts)
 
     def _reach(self, stage: Stage) -> None:
         """The stage is on record, with when it was first reached."""

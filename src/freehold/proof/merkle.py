@@ -58,6 +58,51 @@ def proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return path
 
 
+def consistency(leaves: Sequence[bytes], before: int) -> list[bytes]:
+    """The proof of RFC 6962 2.1.2 that the tree of the first ``before`` leaves is a beginning of this one.
+
+    Raises IndexError unless 0 < before <= the number of leaves.
+    """
+    if not 0 < before <= len(leaves):
+        raise IndexError(f"no tree of {before} leaves among {len(leaves)}")
+    return _subproof(before, leaves, whole=True)
+
+
+def _subproof(before: int, leaves: Sequence[bytes], *, whole: bool) -> list[bytes]:
+    if before == len(leaves):
+        return [] if whole else [root(leaves)]
+    half = 1 << (len(leaves) - 1).bit_length() - 1  # the largest power of two below
+    if before <= half:
+        return [*_subproof(before, leaves[:half], whole=whole), root(leaves[half:])]
+    return [*_subproof(before - half, leaves[half:], whole=False), root(leaves[:half])]
+
+
+def verify_consistency(before: int, size: int, path: Sequence[bytes], old_root: bytes, new_root: bytes) -> bool:
+    """Whether the path shows that the tree with ``old_root`` is a beginning of the other (RFC 9162 2.1.4.2)."""
+    if not 0 < before <= size or any(len(part) != HASH_BYTES for part in path):
+        return False
+    if before == size:
+        return not path and old_root == new_root
+    parts = [old_root, *path] if before & (before - 1) == 0 else list(path)
+    if not parts:
+        return False
+    at, last = before - 1, size - 1
+    while at % 2:
+        at, last = at // 2, last // 2
+    old = new = parts[0]
+    for part in parts[1:]:
+        if last == 0:
+            return False
+        if at % 2 or at == last:
+            old, new = _node(part, old), _node(part, new)
+            while at % 2 == 0 and at:
+                at, last = at // 2, last // 2
+        else:
+            new = _node(new, part)
+        at, last = at // 2, last // 2
+    return last == 0 and old == old_root and new == new_root
+
+
 def verify(leaf_hash: bytes, index: int, size: int, path: Sequence[bytes], root_hash: bytes) -> bool:
     """Whether the path shows that the leaf is number ``index`` of the ``size`` under this root (RFC 9162 2.1.3.2)."""
     if not 0 <= index < size or any(len(part) != HASH_BYTES for part in (leaf_hash, *path)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import mmap
+import re
 import sqlite3
 import struct
 import unicodedata
@@ -31,6 +32,7 @@ SHORTEST_NEEDLE = 4
 _KEY_BYTES = 4
 _BLOCK_BYTES = 16 << 20
 _MOST_UNPACKED_BYTES = 256 << 20
+_ALNUM = re.compile(rb"[0-9A-Za-z]")
 _GZIP, _ZIP, _SQLITE = b"\x1f\x8b", b"PK\x03\x04", b"SQLite format 3\x00"
 
 
@@ -56,12 +58,20 @@ class Probe:
         return "pass" if self.control_hits else "inconclusive"
 
 
+def plain_forms(text: str) -> set[bytes]:
+    """The bytes that a text may be stored as in UTF-8, in any case and either normal form."""
+    return {form for one in _spelled(text) if len(form := one.encode("utf-8", "surrogatepass")) >= SHORTEST_NEEDLE}
+
+
+def _spelled(text: str) -> set[str]:
+    spelled = {text, text.lower(), text.upper(), text.casefold()}
+    return spelled | {unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in spelled}
+
+
 def forms(text: str) -> set[bytes]:
     """The bytes that a text may be stored as, those of fewer than ``SHORTEST_NEEDLE`` left out."""
-    spelled = {text, text.lower(), text.upper(), text.casefold()}
-    spelled |= {unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in tuple(spelled)}
     found: set[bytes] = set()
-    for one in spelled:
+    for one in _spelled(text):
         plain = one.encode("utf-8", "surrogatepass")
         found |= {plain, one.encode("utf-16-le", "surrogatepass"), one.encode("utf-16-be", "surrogatepass")}
         found |= {json.dumps(one)[1:-1].encode(), json.dumps(one).replace("/", "\\/")[1:-1].encode()}
@@ -92,10 +102,14 @@ def vector_forms(vector: NDArray[np.float32]) -> set[bytes]:
 class Needles:
     """Many byte strings looked for in one pass: a table of their first bytes, then the whole of what fits."""
 
-    def __init__(self, needles: Iterable[bytes]) -> None:
-        """Raises ValueError for a needle of fewer than ``SHORTEST_NEEDLE`` bytes."""
+    def __init__(self, needles: Iterable[bytes], *, whole: Iterable[bytes] = ()) -> None:
+        """``whole``: needles with no letter or digit of ASCII before or after them, so that none is part of a longer.
+
+        Raises ValueError for a needle of fewer than ``SHORTEST_NEEDLE`` bytes.
+        """
+        self._whole = frozenset(whole)
         self._by_key: dict[int, list[bytes]] = {}
-        for needle in set(needles):
+        for needle in {*needles, *self._whole}:
             if len(needle) < SHORTEST_NEEDLE:
                 raise ValueError("a needle is too short to mean anything")
             self._by_key.setdefault(int.from_bytes(needle[:_KEY_BYTES], "little"), []).append(needle)
@@ -129,8 +143,14 @@ class Needles:
             for at in likely.tolist():
                 place = at * _KEY_BYTES + shift
                 if place < until:
-                    total += sum(block.startswith(needle, place) for needle in self._by_key.get(int(keys[at]), ()))
+                    total += sum(self._is_at(block, place, needle) for needle in self._by_key.get(int(keys[at]), ()))
         return total
+
+    def _is_at(self, block: bytes, place: int, needle: bytes) -> bool:
+        if not block.startswith(needle, place):
+            return False
+        around = block[max(0, place - 1) : place] + block[place + len(needle) : place + len(needle) + 1]
+        return needle not in self._whole or not _ALNUM.search(around)
 
 
 def scan(root: Path, searches: Mapping[str, Needles]) -> dict[str, dict[str, int]]:

@@ -6,6 +6,7 @@ two numbers tells whether it is behind, and comparing two sets of chunk ids what
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ from freehold.core.shelf import (
     Words,
 )
 from freehold.core.types import Chunk, Document, Heading, Page, TokenCodes
+from freehold.proof.merkle import commitment
 from freehold.store.sqlite import connect, guarded, truncate_log
 
 _metadata = sa.MetaData()
@@ -106,10 +108,17 @@ _holds = sa.Table(
     sa.Column("review", sa.String, nullable=False),
     sa.Column("since", sa.String, nullable=False),
 )
+_salts = sa.Table(
+    "salts",
+    _metadata,
+    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+)
 EPOCH = "fence_epoch"
 """Fact that counts how often somebody was fenced out."""
 
 _BATCH = 500
+_SALT_BYTES = 16
 """Ids in one statement: well below SQLite's limit on bound values."""
 
 _T = TypeVar("_T")
@@ -364,6 +373,11 @@ class Catalog:
         rows = self._rows_in(sa.select(v.dense).where(v.dense.is_not(None)), v.chunk_id, chunk_ids)
         return [row.dense for row in rows]
 
+    def commitments(self) -> list[bytes]:
+        """Per document, in the order of their ids, a commitment to its bytes under a salt that goes when it goes."""
+        query = sa.select(_documents.c.sha256, _salts.c.salt).join(_salts).order_by(_documents.c.id)
+        return [commitment(row.sha256, row.salt) for row in self._rows(query)]
+
     def stats(self) -> Stats:
         d = _documents.c
         count = sa.func.count()
@@ -483,6 +497,8 @@ def _insert(c: sa.Connection, entries: Sequence[Entry]) -> None:
         return
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     c.execute(sa.insert(_documents), [_document_row(e, now) for e in entries])
+    salts = [{"document_id": e.document.id, "salt": secrets.token_bytes(_SALT_BYTES)} for e in entries]
+    c.execute(sa.insert(_salts), salts)
     c.execute(sa.insert(_texts), [{"document_id": e.document.id, "text": e.document.text} for e in entries])
     chunks = [_chunk_row(chunk) for e in entries for chunk in e.chunks]
     vectors = [

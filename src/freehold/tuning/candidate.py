@@ -125,6 +125,7 @@ def admit(house: House, training: TrainingSet, made: Path, making: Making, *, pr
         seconds=round(time.perf_counter() - making.started, 3),
     )
     house.registry.put(version, made)
+    house.record()
     return Tuned(version, kept, training, making.notes)
 
 

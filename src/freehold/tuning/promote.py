@@ -80,6 +80,7 @@ def promote(
             before = house.crew
             lineup = house.registry.switch(versions, verb="promote", experiment=kept.experiment.id)
             house.indexes.retire([house.crew, before])
+            house.record()
     return Promotion(version, kept, lineup, tuple(other.id for other in left))
 
 
@@ -91,7 +92,9 @@ def rollback(house: House, *, progress: Progress) -> Lineup:
     with writer_lock(house.root):
         before = house.registry.before(house.registry.lineup())
         house.prepare(house.crew_of(before.versions), progress)
-        return house.registry.switch({}, verb="rollback")
+        lineup = house.registry.switch({}, verb="rollback")
+    house.record()
+    return lineup
 
 
 def _check_fit(house: House, version: ModelVersion) -> None:

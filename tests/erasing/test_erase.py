@@ -1,0 +1,179 @@
+"""A person is erased by the command, from every file of the house, and others are not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import practice
+import pytest
+from practice import ANNA, BYSTANDERS, SUBJECT, TRACES, copied, freehold, residue, texts, told
+
+from freehold.house import open_house
+from freehold.proof import verify as offline
+
+
+def test_no_byte_of_the_person_stays(made, erased):
+    assert set(residue(made, *TRACES)) == set(TRACES)  # they were there: the search can find them
+    assert not residue(erased, *TRACES)
+
+
+def test_what_is_theirs_alone_goes_and_what_names_others_stays_without_them(erased):
+    left = texts(erased)
+    assert set(left) == {"minutes.txt", *practice.OTHERS}
+    assert all(sentence in left["minutes.txt"] for sentence in BYSTANDERS)
+    assert "Bertil Ekholm and […] disagree about the hedge." in left["minutes.txt"]
+    assert "asked for her window" not in left["minutes.txt"]  # a sentence that names nobody else goes whole
+    assert all(left[name].strip() == text.strip() for name, text in practice.OTHERS.items())
+
+
+def test_nothing_is_found_of_them_and_all_of_others(made, erased):
+    for question in ("Anna Keller", "broken window", "kettle exploded at noon"):
+        found = told("search", question, house=erased)["hits"]
+        assert not [hit for hit in found if "keller" in json.dumps(hit).lower() or "kettle" in hit["text"]]
+    before, after = (
+        [hit["text"] for hit in told("search", "excess of the windscreen", "-k", "1", house=house)["hits"]]
+        for house in (made, erased)
+    )
+    assert before == after
+
+
+def test_the_certificate_verifies_alone_and_not_with_another_byte(erased, tmp_path):
+    certificate = next(erased.glob("requests/*/certificate.json"))
+    alone = [sys.executable, "-I", offline.__file__]
+    result = subprocess.run([*alone, str(certificate)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[1].startswith("not reached")
+    assert "not proven" in result.stdout
+    assert "keller" not in certificate.read_text().lower()
+    data = bytearray(certificate.read_bytes())
+    changed = tmp_path / "changed.json"
+    for at in range(0, len(data), 7):
+        data[at] ^= 1
+        changed.write_bytes(data)
+        data[at] ^= 1
+        try:
+            bundle = json.loads(changed.read_bytes())
+            assert changed.read_bytes() != offline.canonical(bundle) or _refused(bundle), at
+        except ValueError:
+            continue
+
+
+def _refused(bundle: object) -> bool:
+    try:
+        offline.verify(bundle)
+    except (offline.Invalid, ValueError):
+        return True
+    return False
+
+
+def test_they_do_not_come_back(erased, made, tmp_path):
+    house = copied(erased, tmp_path)
+    papers = made.parent / "papers"
+    report = told("ingest", str(papers), house=house)
+    assert {Path(refused["path"]).name for refused in report["refused"]} == {*ANNA, *practice.SHARED}
+    assert report["documents"] == 0
+    # Nor under another name, nor with other words around what identifies them.
+    other = practice.write(tmp_path / "other", {"x.txt": "As agreed with KELLER, Anna: the shutters are green."})
+    assert [r["code"] for r in told("ingest", str(other), house=house)["refused"]] == ["erased"]
+    assert not residue(house, "keller", "shutters")
+    # A person may say that it is somebody else.
+    assert told("ingest", str(other), "--allow-erased", "namesake", house=house)["documents"] == 1
+    assert "x.txt" in texts(house)
+
+
+def test_the_plan_changes_nothing(own):
+    before = {path: path.read_bytes() for path in own.rglob("*") if path.is_file() and "sqlite-" not in path.name}
+    plan = told("erase", *SUBJECT, "--plan", house=own)
+    assert {Path(d["source"]).name: d["action"] for d in plan["documents"]} == {
+        "letter-keller.txt": "delete", "mail.txt": "delete", "minutes.txt": "redact",
+    }  # fmt: skip
+    assert plan["holdings"]["catalog"] == {"document": 3}
+    after = {path: path.read_bytes() for path in own.rglob("*") if path.is_file() and "sqlite-" not in path.name}
+    assert {p: d for p, d in after.items() if p.name != "vault.sqlite"} == {
+        p: d for p, d in before.items() if p.name != "vault.sqlite"
+    }
+
+
+def test_an_address_of_mail_leads_to_the_name_and_to_what_stands_beside_it(own):
+    outcome = told("erase", "--subject", "email=anna.keller@example.com", "--yes", house=own)
+    assert outcome["verdict"] == "COMPLETE"
+    assert not residue(own, *TRACES)
+
+
+def test_nobody_of_that_name(own):
+    outcome = told("erase", "--subject", "name=Nobody Whatsoever", "--yes", house=own)
+    assert outcome["verdict"] == "COMPLETE"
+    assert outcome["documents"] == {}
+    assert len(texts(own)) == 5
+
+
+@pytest.mark.parametrize("pair", ["email=", "shoe=44", "name=Anna", "policy=12", "born=1985-03-12", "email=nonsense"])
+def test_half_the_world_is_refused(own, pair):
+    result = freehold("erase", "--subject", pair, "--yes", "--json", house=own)
+    assert result.returncode == 2, result.stdout
+    assert json.loads(result.stdout)["error"]["hint"]
+
+
+def test_identifiers_that_begin_others(tmp_path, minilm):
+    papers = {
+        "a.txt": "The file of policy HH-4471-0982 speaks of a chimney.",
+        "b.txt": "The file of policy HH-4471-09823 speaks of a bakery.",
+    }
+    house = practice.build(tmp_path, papers)
+    told("erase", "--subject", "policy=HH-4471-0982", "--yes", house=house)
+    assert set(texts(house)) == {"b.txt"}
+
+
+def test_a_document_under_a_hold_is_kept_hidden_and_told_of(own):
+    with open_house(own) as house:
+        letter = next(w.document_id for w in house.shelf.words() if w.source.endswith("letter-keller.txt"))
+    told("hold", "add", letter, "--basis", "17(3)(b)", "--review", "2099-12-31", house=own)
+    outcome = told("erase", *SUBJECT, "--yes", house=own)
+    assert outcome["verdict"] == "PARTIAL_EXEMPT"
+    assert outcome["held"] == {letter: "17(3)(b)"}
+    hits = told("search", "broken window claim", house=own)["hits"]
+    assert letter not in {hit["document_id"] for hit in hits}
+    assert residue(own, "HH-4471")  # it is kept
+    told("hold", "remove", letter, house=own)
+    assert told("erase", "--resume", outcome["request"], "--yes", house=own)["verdict"] == "COMPLETE"
+    assert not residue(own, *TRACES)
+
+
+def test_what_may_be_somebody_else_waits_for_a_person(tmp_path, made):
+    house = copied(made, tmp_path)
+    doubtful = practice.write(tmp_path / "more", {"doubt.txt": "Frau Keller paid the ferry. The fare was 7 euros."})
+    told("ingest", str(doubtful), house=house)
+    outcome = told("erase", *SUBJECT, "--yes", house=house, code=4)
+    assert outcome["verdict"] == "INTERIM"
+    assert len(outcome["asked"]) == 1
+    shown = told("requests", "show", outcome["request"], house=house)
+    assert shown["doubts"][0]["sentences"] == ["Frau Keller paid the ferry."]
+    decisions = tmp_path / "decisions.jsonl"
+    decisions.write_text(json.dumps({"document": outcome["asked"][0], "action": "keep"}))
+    kept = told("erase", "--resume", outcome["request"], "--decide", str(decisions), "--yes", house=house)
+    assert kept["verdict"] == "COMPLETE"
+    assert texts(house)["doubt.txt"].startswith("Frau Keller paid the ferry.")
+
+
+def test_a_closed_request_speaks_of_nobody(erased, tmp_path):
+    house = copied(erased, tmp_path)
+    request = told("requests", house=house)["requests"][0]
+    assert request["to_do"] == ["close"]
+    assert told("requests", "close", request["id"][:8], house=house)["requests"][0]["stage"] == "closed"
+    assert not list(house.glob("requests/*/*.sealed"))
+    assert told("erase", "--resume", request["id"], "--yes", house=house, code=2)["error"]
+    # The certificate still verifies, and the fence still stands.
+    certificate = next(house.glob("requests/*/certificate.json"))
+    assert told("verify", str(certificate), house=house)["valid"]
+    assert told("ingest", str(practice.write(tmp_path / "p", ANNA)), house=house)["documents"] == 0
+
+
+def test_two_who_share_a_document(own):
+    told("erase", *SUBJECT, "--yes", house=own)
+    outcome = told("erase", "--subject", "name=Bertil Ekholm", "--yes", house=own)
+    assert outcome["verdict"] == "COMPLETE"
+    assert not residue(own, *TRACES, "ekholm", "your boat is insured")
+    assert BYSTANDERS[0] in texts(own)["minutes.txt"]
