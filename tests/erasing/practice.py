@@ -26,7 +26,8 @@ SHARED = {
     "the hedge. The committee meets again in June.\n",
 }
 OTHERS = {
-    "letter-ekholm.txt": "Dear Mr Ekholm,\n\nyour boat is insured from 1 June. The premium is 118 euros.\n\nBertil Ekholm\n",
+    "letter-ekholm.txt": "Dear Mr Ekholm,\n\nyour boat is insured from 1 June. The premium is 118 euros.\n\n"
+    "Bertil Ekholm\n",
     "wording.txt": "If the windscreen has to be replaced there is no upper limit. The excess is 75 euros. Kilns are "
     "fired at night, and clocks are wound on Sundays by whoever keeps the tower of the town hall.\n",
 }

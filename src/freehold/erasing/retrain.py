@@ -55,9 +55,9 @@ def tainted_of(house: House) -> list[ModelVersion]:
 def retrain(house: House, sets: Mapping[str, str], *, progress: Progress) -> list[Replaced]:
     """Replace every tainted version that serves, and overwrite all that are tainted and do not.
 
-    ``sets``: version id -> name of the training set that it learned from, as it is now. A version whose replacement
-    the gate does not let in, or which cannot be trained again, serves on until its last day and stands down then.
-    Raises HouseBusy while another process writes.
+    ``sets``: version id -> name of the training set that it learned from, as it is now. A version that is trained again
+    stands down, and its replacement is promoted if the gate lets it in beside what serves then. One that cannot be
+    trained again serves on until its last day. Raises HouseBusy while another process writes.
     """
     outcomes = []
     for version in tainted_of(house):
@@ -72,10 +72,14 @@ def _replaced(house: House, version: ModelVersion, name: str, progress: Progress
     """Id of what was trained in its place, and why it does not serve, if it does not."""
     if not name:
         return "", "its training set is not here any more"
+    if version.bound:  # what it is fitted to is what serves without it
+        _stand_down(house, version, progress)
     try:
         made = again(house, version, open_training(house, name), progress=progress).version
     except UsageError as error:  # too little is left to learn from
         return "", error.message
+    # What it is held against is what serves without either: the old one has to go, however good it is.
+    _stand_down(house, version, progress)
     try:
         outcome = promote.promote(house, made.id, call={"retrain": version.id}, progress=progress)
     except FreeholdError as error:  # nothing to judge by, for instance
@@ -90,10 +94,15 @@ def _settled(house: House, version: ModelVersion, by: str, reason: str, progress
     serves = version.id in lineup.values()
     if serves and datetime.now(UTC) < off:
         return Replaced(version.id, by, False, False, off.isoformat(timespec="seconds"), reason)
+    _stand_down(house, version, progress)
     with writer_lock(house.root):
-        house.stand_down({version.id}, progress)
         house.registry.remove(version.id)
     return Replaced(version.id, by, by in lineup.values(), True, "", reason)
+
+
+def _stand_down(house: House, version: ModelVersion, progress: Progress) -> None:
+    with writer_lock(house.root):
+        house.stand_down({version.id}, progress)
 
 
 def off_at(house: House, version: ModelVersion) -> datetime:
@@ -123,7 +132,10 @@ def again(house: House, version: ModelVersion, data: TrainingSet, *, progress: P
 
 
 def reproduces(house: House, version: ModelVersion, data: TrainingSet, *, progress: Progress) -> bool:
-    """Whether training it once more gives the same weights: a second run against the digest of the first."""
+    """Whether training it once more gives the same weights: a second run against the digest of the first.
+
+    What is bound to the embedder is fitted to what serves beside it: it must not serve itself meanwhile.
+    """
     made = again(house, version, data, progress=progress).version
     house.registry.remove(made.id)
     return made.digest == version.digest

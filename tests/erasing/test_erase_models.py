@@ -1,0 +1,103 @@
+"""What learned from somebody who is erased is trained again without them, replaced, and overwritten."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tuning"))
+import school
+from practice import residue, told
+
+from freehold.core.errors import ModelMismatch, UsageError
+from freehold.erasing.holders import learned_from
+from freehold.erasing.retrain import reproduces
+from freehold.house import open_house
+from freehold.tuning.data import open_training
+
+KEEPER = "Odalinde Kestrel"
+BOATS = ("alma", "berta")
+"""Of the train part: their keys are with the keeper."""
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
+    """A house with an adapter in service that learned from papers about the keeper. Not to be changed."""
+    from freehold.models.pull import pull
+
+    pull("rampart")
+    root = tmp_path_factory.mktemp("keeper")
+    beir = school.write(root)
+    corpus = beir / "corpus.jsonl"
+    papers = [json.loads(line) for line in corpus.read_text().splitlines()]
+    for paper in papers:
+        if paper["_id"] in {f"{boat}-keys" for boat in BOATS}:
+            paper["text"] += f" The keeper is {KEEPER}, reached as odalinde.kestrel@harbour.example."
+    corpus.write_text("".join(f"{json.dumps(paper)}\n" for paper in papers))
+    house = school.build(root, beir)
+    made = school.run_json("tune", "adapter", "--data", str(beir), "--seed", "7", house=house)
+    assert made["notes"] == []  # it learned something
+    promoted = school.run_json("models", "promote", made["model"], "--data", str(beir), house=house)
+    assert promoted["promoted"]
+    return house
+
+
+def test_a_version_that_learned_from_them_is_replaced(live, tmp_path):
+    house = tmp_path / "house"
+    shutil.copytree(live, house)
+    with open_house(house) as before:
+        old = before.registry.all()[0]
+        gone = {w.document_id for w in before.shelf.words() if KEEPER in w.text}
+        assert len(gone) == 2
+        assert gone <= learned_from(before, old)
+    gate = house / "freehold.toml"
+    beir = live.parent / "school"
+    text = gate.read_text()
+    gate.write_text(text.replace("[gate]", f'[gate]\ndataset = "{beir}"', 1))
+    outcome = told("erase", "--subject", f"name={KEEPER}", "--yes", house=house)
+    assert outcome["verdict"] == "COMPLETE", outcome["models"]
+    assert outcome["erased"]["training"] > 0
+    replaced = outcome["models"]
+    assert [one["version"] for one in replaced] == [old.id]
+    assert replaced[0]["gone"]
+    assert replaced[0]["promoted"], replaced[0]["reason"]
+    assert not residue(house, "kestrel", *gone & {"none"})
+    with open_house(house) as after:
+        assert [version.id for version in after.registry.all()] == [replaced[0]["by"]]
+        new = after.registry.get(replaced[0]["by"])
+        assert not gone & learned_from(after, new)
+        assert new.settings["learning_rate"] == old.settings["learning_rate"]
+        after.stand_down({new.id}, lambda *_: None)
+        # Exact: an independent run over the same set gives the same weights.
+        assert reproduces(after, new, open_training(after, "latest"), progress=lambda *_: None)
+        kinds = [leaf.kind for leaf in after.ledger.leaves()]
+        assert kinds.index("model.tainted") < kinds.index("model.removed")
+        with pytest.raises(UsageError):  # nothing returns to before it stood down
+            after.registry.switch({}, verb="rollback")
+
+
+def test_without_retraining_it_serves_marked_until_its_last_day(live, tmp_path):
+    house = tmp_path / "house"
+    shutil.copytree(live, house)
+    outcome = told("erase", "--subject", f"name={KEEPER}", "--yes", "--no-retrain", house=house)
+    assert outcome["verdict"] == "INTERIM"
+    assert not outcome["models"][0]["gone"]
+    with open_house(house) as opened:
+        version = opened.registry.all()[0]
+        assert opened.registry.state(version.id) == "tainted"
+        with pytest.raises(ModelMismatch):
+            opened.registry.switch({"adapter": version.id, "fusion": "none"}, verb="promote")
+    assert told("requests", house=house)["requests"][0]["to_do"] == ["retrain"]
+    settings = house / "freehold.toml"
+    settings.write_text(settings.read_text() + "\n[privacy]\nswitch_off_days = 1\n")
+    with open_house(house) as opened:  # as if it had been marked two days ago
+        opened.registry.taint(version.id, "erased 2020-01-01T00:00:00+00:00")
+    assert told("erase", "--resume", outcome["request"], "--yes", "--no-retrain", house=house)["verdict"] == "COMPLETE"
+    with open_house(house) as opened:
+        assert opened.registry.lineup().versions == {}
+        assert opened.registry.all() == ()
+    assert school.run("search", "Who keeps the keys?", "--json", house=house).returncode == 0
