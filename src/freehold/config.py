@@ -180,7 +180,6 @@ class PrivacySettings:
     """[privacy]: how people are found in what the house holds, and how soon a model forgets them."""
 
     numbers: tuple[str, ...] = _setting((), "regular expressions of numbers under which people are known here")
-    retrain_days: int = _setting(7, "days within which models that learned from what was erased are replaced", low=0)
     switch_off_days: int = _setting(30, "days after which such a model stops serving, replaced or not", low=1)
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from freehold import __version__
-from freehold.cli import audit, erase, measure, measured, models, output, tune
+from freehold.cli import audit, backup, erase, measure, measured, models, output, tune
 from freehold.cli.common import Json, open_house
 from freehold.cli.demo import print_demo
 from freehold.core.errors import FreeholdError, HouseFault, UsageError
@@ -171,6 +171,8 @@ app.command()(measure.gate)
 app.command()(erase.erase)
 app.command()(erase.retrain)
 app.command()(erase.verify)
+app.command()(backup.backup)
+app.command()(backup.restore)
 
 
 @app.command()

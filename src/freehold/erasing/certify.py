@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold import __version__
+from freehold.backup import export_keys
 from freehold.core.erasure import ErasureRequest
 from freehold.core.files import write_durably
 from freehold.core.ids import canonical_json
@@ -66,6 +67,9 @@ def _written(house: House, request: ErasureRequest, verified: Verified, *, issue
         pending.append("decisions")
     if any(model.action == "pending" for model in models):
         pending.append("models")
+    left = export_keys(house)
+    if left:
+        pending.append("backups")
     exempt: dict[str, int] = {}
     for basis in request.held.values():
         exempt[basis] = exempt.get(basis, 0) + 1
@@ -101,7 +105,7 @@ def _written(house: House, request: ErasureRequest, verified: Verified, *, issue
             if (count := request.erased.get(holder.name, 0)) >= 0
         ],
         models=models,
-        backups={"cleared": 0, "pending": 0},
+        backups={"cleared": request.erased.get("backups", 0), "pending": len(left)},
         fence=house.shelf.fence.counts().get(request.id, 0),
         commitment=_commitment(house, request),
         probes=[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from freehold.backup import export_keys
 from freehold.core.erasure import ErasureRequest, Ground, Subject
 from freehold.core.errors import UsageError
 from freehold.erasing.certify import Certified, certify
@@ -86,6 +87,7 @@ def close(house: House, reference: str) -> ErasureRequest:
         hint = f"freehold erase --resume {request.id[:8]} goes on with it"
         raise UsageError(f"request {request.id[:8]} has no final certificate", hint=hint)
     closed = requests.close(request)
+    export_keys(house)
     house.ledger.append("erasure.closed", ids={"request": request.id})
     return closed
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from freehold.backup import KEYS
 from freehold.core.erasure import Holder, Holding, Level, SubjectFinder, Target
 from freehold.core.errors import HouseBusy
 from freehold.core.files import GONE, rewrite, shred, shred_tree
@@ -30,6 +31,7 @@ _WAIT = "end the processes that read the house, or wait for them, and run the co
 def holders_of(house: House, progress: Progress) -> tuple[Holder, ...]:
     """All of a house, in the order in which they forget: what others are made from first, the keys before the bytes."""
     return (
+        BackupsHolder(house),
         CatalogHolder(house),
         KeysHolder(house),
         OriginalsHolder(house),
@@ -253,6 +255,47 @@ class ModelsHolder(_Held):
 
     def files(self) -> Iterator[Path]:
         yield from _below(self._house.root / "models")
+
+
+class BackupsHolder(_Held):
+    """Units of backups, which lie elsewhere: without their keys, here and in the key files, they are noise."""
+
+    name = "backups"
+    level: Level = "crypto"
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        return self._told("key", self._names(target))
+
+    def _names(self, target: Target) -> set[str]:
+        units = {f"documents/{document_id}" for document_id in target.documents}
+        units |= {f"models/{version.id}" for version in ModelsHolder(self._house, _silent).tainted(target)}
+        known = self._house.shelf.vault.named(KEYS)
+        here = {f"training/{name}" for name in TrainingFolder(self._house.root / TRAINING).names()}
+        stale = {f"{KEYS}{unit}" for unit in units}
+        # A set that was rewritten or removed, an experiment that was rewritten: what the backup has of them is older.
+        changed = (
+            self._changed(target) | {k.removeprefix(KEYS) for k in known if k.startswith(f"{KEYS}training/")} - here
+        )
+        return {name for name in known if name in stale or name.removeprefix(KEYS) in changed}
+
+    def _changed(self, target: Target) -> set[str]:
+        sets = {h.id for h in TrainingHolder(self._house).holdings(target) if h.kind == "manifest"}
+        runs = {h.id for h in ExperimentsHolder(self._house).holdings(target)}
+        return {f"training/{name}" for name in sets} | {f"experiments/{name}" for name in runs}
+
+    def erase(self, target: Target) -> None:
+        """Destroy the keys; see ``export_keys`` for the key files."""
+        vault = self._house.shelf.vault
+        vault.destroy(sorted(self._names(target)))
+        if not vault.truncate():
+            raise HouseBusy("a reader holds an old state of the vault, which cannot be overwritten yet", hint=_WAIT)
+
+    def files(self) -> Iterator[Path]:
+        yield from sorted(self._house.root.glob("vault.*"))
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    pass
 
 
 def taint_note() -> str:

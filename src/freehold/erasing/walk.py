@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from freehold.backup import export_keys
 from freehold.core.deadline import due_after
 from freehold.core.erasure import (
     STAGES,
@@ -383,6 +384,7 @@ def forget(house: House, target: Target, progress: Progress, *, wait_s: float = 
         if holder.name != "models":  # replaced first, where they can be
             _patiently(partial(holder.erase, target), wait_s)
             step(f"erase.{holder.name}")
+    export_keys(house)
 
 
 def _patiently(erase: Callable[[], None], wait_s: float) -> None:

@@ -24,6 +24,7 @@ from freehold.core.shelf import (
     Hold,
     Indexable,
     Known,
+    NearDuplicate,
     Place,
     Quarantined,
     Stats,
@@ -339,6 +340,38 @@ class Catalog:
             metadata=row.metadata,
         )
 
+    def entry(self, document_id: str) -> Entry:
+        """A document as it was committed, without vectors and original. Raises StorageFault when there is none."""
+        d = _documents.c
+        rows = self._rows(sa.select(_documents).where(d.id == document_id))
+        if not rows:
+            raise _no_document(document_id)
+        row, document = rows[0], self.document(document_id)
+        chunks = self._rows(sa.select(_chunks).where(_chunks.c.document_id == document_id).order_by(_chunks.c.ordinal))
+        near = NearDuplicate(row.near_duplicate_of, row.near_duplicate_similarity) if row.near_duplicate_of else None
+        return Entry(
+            document=document,
+            sha256=row.sha256,
+            recipe=row.recipe,
+            signature=row.signature,
+            chunks=tuple(_chunk(c, document.text[c.start : c.end]) for c in chunks),
+            keys=(),
+            vectors=(),
+            maker="",
+            near_duplicate=near,
+        )
+
+    def made(self, document_id: str) -> Mapping[str, Mapping[str, tuple[bytes, Vectors]]]:
+        """Maker -> chunk id -> key and vectors, of a document's chunks."""
+        v = _vectors.c
+        query = sa.select(_vectors).join(_chunks).where(_chunks.c.document_id == document_id).order_by(v.chunk_id)
+        found: dict[str, dict[str, tuple[bytes, Vectors]]] = {}
+        for row in self._rows(query):
+            dense = None if row.dense is None else _dense(row.dense)
+            vectors = Vectors(dense, _codes(row.codes, row.code_count))
+            found.setdefault(row.maker, {})[row.chunk_id] = (row.key, vectors)
+        return found
+
     def document_ids(self) -> set[str]:
         """Ids of all documents."""
         return set(self._scalars(sa.select(_documents.c.id)))
@@ -423,18 +456,21 @@ def _no_document(document_id: str) -> StorageFault:
     return StorageFault("no such document", hint="it was deleted or erased", refs=(document_id,))
 
 
-def _view(row: Any) -> ChunkView:
-    chunk = Chunk(
+def _chunk(row: Any, text: str) -> Chunk:
+    return Chunk(
         id=row.id,
         document_id=row.document_id,
         ordinal=row.ordinal,
         start=row.start,
         end=row.end,
-        text=row.chunk_text,
+        text=text,
         heading_path=tuple(row.heading_path),
         page=row.page,
     )
-    return ChunkView(chunk, source=row.source, title=row.title, language=row.language)
+
+
+def _view(row: Any) -> ChunkView:
+    return ChunkView(_chunk(row, row.chunk_text), source=row.source, title=row.title, language=row.language)
 
 
 def _dense(data: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:

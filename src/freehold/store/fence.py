@@ -9,22 +9,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from freehold.core.erasure import Subject
+from freehold.core.errors import StorageFault
 from freehold.core.faults import step
 from freehold.core.fence import Print, Reason
 from freehold.privacy.subjects import identifier_forms, text_forms
 from freehold.store.catalog import EPOCH, raise_fact, read_fact
 from freehold.store.sqlite import guarded, truncate_log
+from freehold.store.vault import Vault
 from freehold.text.duplicates import similarity
 
 RESEMBLES = 0.9
 """Estimated Jaccard similarity to an erased document from which a person is asked."""
 
 _DIGEST_BYTES = 16
+_KEY = "fence:house"
 _metadata = sa.MetaData()
 _prints = sa.Table(
     "fence_prints",
@@ -45,8 +49,10 @@ _signatures = sa.Table(
 class HouseFence:
     """The port ``freehold.core.fence.Fence`` over tables beside the catalog's."""
 
-    def __init__(self, engine: sa.Engine, path: Path, key: bytes) -> None:
-        self._engine, self._path, self._key = engine, path, key
+    def __init__(self, engine: sa.Engine, path: Path, vault: Vault) -> None:
+        """``engine`` is the catalog's, on ``path``."""
+        self._engine, self._path, self._vault = engine, path, vault
+        self._key = vault.ensure(_KEY)
         self._read: tuple[int, dict[bytes, Reason], tuple[int, ...], list[bytes]] | None = None
         with guarded(path):
             _metadata.create_all(engine)
@@ -109,6 +115,24 @@ class HouseFence:
         query = sa.select(_prints.c.request, count).group_by(_prints.c.request)
         with guarded(self._path), self._engine.connect() as c:
             return {row[0]: row[1] for row in c.execute(query)}
+
+    def exported(self) -> Mapping[str, object]:
+        """All entries and the key under which they were made, for another house that is to refuse the same."""
+        with guarded(self._path), self._engine.connect() as c:
+            prints = [[r.digest.hex(), r.request, r.reason, r.words] for r in c.execute(sa.select(_prints)).all()]
+            veiled = [[r.request, r.veiled.hex()] for r in c.execute(sa.select(_signatures)).all()]
+        return {"key": self._key.hex(), "prints": sorted(prints), "signatures": sorted(veiled)}
+
+    def take_in(self, exported: Mapping[str, Any]) -> None:
+        """Refuse what another fence refused. Raises StorageFault where this one has entries under its own key."""
+        if exported["key"] != self._key.hex():
+            if self.counts():
+                raise StorageFault("the fence has entries of its own", hint="restore into a new folder")
+            self._key = bytes.fromhex(exported["key"])
+            self._vault.put(_KEY, self._key)
+        prints = [_row(bytes.fromhex(d), request, reason, words=n) for d, request, reason, n in exported["prints"]]
+        veiled = [{"request": r, "veiled": bytes.fromhex(v)} for r, v in exported["signatures"]]
+        self._put(prints, veiled)
 
     def _known(self) -> tuple[dict[bytes, Reason], tuple[int, ...], list[bytes]]:
         """All entries, read anew when the epoch rose."""

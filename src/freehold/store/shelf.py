@@ -34,7 +34,7 @@ class HouseShelf(Catalog):
     @cached_property
     def fence(self) -> HouseFence:
         """What keeps out who was erased."""
-        return HouseFence(self._engine, self._path, self.vault.ensure("fence:house"))
+        return HouseFence(self._engine, self._path, self.vault)
 
     def commit(self, changes: Changes) -> bool:
         originals = {e.document.id: e.original for e in changes.add if e.original is not None}

@@ -57,6 +57,13 @@ class Vault:
             c.execute(sa.insert(_keys).prefix_with("OR IGNORE").values(document_id=name, wrapped=fresh))
         return self.key(name)
 
+    def put(self, name: str, key: bytes) -> None:
+        """Keep this key under the name, in the place of the one there; durable on return."""
+        wrapped = aes_key_wrap(self._house_key, key)
+        with guarded(self._path), self._engine.begin() as c:
+            c.execute(sa.delete(_keys).where(_keys.c.document_id == name))
+            c.execute(sa.insert(_keys).values(document_id=name, wrapped=wrapped))
+
     def key(self, document_id: str) -> bytes:
         """The document's key. Raises StorageFault when it is not there (any more) or the house key does not fit."""
         with guarded(self._path), self._engine.connect() as c:
@@ -78,6 +85,12 @@ class Vault:
             for document_id in document_ids:
                 c.execute(sa.delete(_keys).where(_keys.c.document_id == document_id))
         truncate_log(self._engine)
+
+    def named(self, beginning: str) -> list[str]:
+        """Names of the keys that are no document's and begin so, sorted."""
+        with guarded(self._path), self._engine.connect() as c:
+            names = c.execute(sa.select(_keys.c.document_id)).scalars()
+            return sorted(name for name in names if name.startswith(beginning))
 
     def truncate(self) -> bool:
         """Empty the database's log; False while a reader holds an old state."""
