@@ -11,12 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from freehold.core.erasure import Action, Band, Finding, SubjectFinder
+from freehold.core.erasure import Action, Band, SubjectFinder
 from freehold.core.ids import new_id
 from freehold.core.ports import Detector
 from freehold.core.shelf import Shelf, Words
 from freehold.core.types import Document, Heading, Page, ParsedText
 from freehold.journeys.ingest import Progress, Raw
+from freehold.journeys.resolve import owned
 from freehold.text.duplicates import signature
 from freehold.text.sentences import sentence_spans
 
@@ -109,11 +110,14 @@ def redact(
 
     ``bands``: which findings go. The original file is not kept, since it would have to be redacted too.
     """
-    language = document.language
-    found = [f for f in finder.find(document.text, language=language) if f.band in bands]
-    theirs = others_in([document.text], finder, detector)[0]
-    cuts, sentences = _cuts(document.text, language, found, theirs)
-    text, moved = _without(document.text, cuts)
+    language, text = document.language, document.text
+    mentions = detector.detect([text])[0]
+    found = [f for f in finder.find(text, language=language) if f.band in bands]
+    mine = [(f.start, f.end) for f in found]
+    theirs = [(m.start, m.end) for m in mentions if m.kind == "person" and not _meets((m.start, m.end), mine)]
+    beside = [(start, end) for start, end, _ in owned(text, mentions, found)]  # "your account", in a letter to them
+    cuts, sentences = _cuts(text, language, _merged(sorted([*mine, *beside])), theirs)
+    text, moved = _without(text, cuts)
     plain = _Plain(finder)
     source = f"redacted:{new_id()}" if finder.find(as_title(document.source)) else document.source
     parsed = ParsedText(
@@ -154,22 +158,22 @@ def _about(words: Words) -> Iterable[str]:
     return (words.title, words.source, *words.metadata.values())
 
 
-def _cuts(text: str, language: str, found: Sequence[Finding], theirs: Sequence[Span]) -> tuple[list[Span], int]:
+def _cuts(text: str, language: str, found: Sequence[Span], theirs: Sequence[Span]) -> tuple[list[Span], int]:
     """What is taken out, by place, and how many of it are whole sentences."""
     cuts: list[Span] = []
     whole = 0
     at = 0
     for start, end in sentence_spans(text, language or "und"):
         inside = []
-        while at < len(found) and found[at].start < end:
-            inside.append((found[at].start, found[at].end))
+        while at < len(found) and found[at][0] < end:
+            inside.append(found[at])
             at += 1
         if inside and not _meets((start, end), theirs):
             cuts.append((min(start, inside[0][0]), max(end, inside[-1][1])))
             whole += 1
         else:
             cuts += inside
-    cuts += [(finding.start, finding.end) for finding in found[at:]]
+    cuts += found[at:]
     return _merged(cuts), whole
 
 

@@ -8,14 +8,14 @@ no line with somebody else, nor under somebody else's signature, and in no docum
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from freehold.core.erasure import Band, Finding, Identifier, IdentifierKind, Subject, SubjectFinder
 from freehold.core.ports import Detector
 from freehold.core.shelf import Shelf
 from freehold.core.types import Mention, MentionKind
+from freehold.privacy.spellings import spells
 
 _KINDS: dict[MentionKind, IdentifierKind] = {
     "phone": "phone",
@@ -33,7 +33,7 @@ _CODE = re.compile(r"(?<![\w./-])[A-Z]{1,6}(?:[-/][A-Z0-9]{1,12}){1,5}(?![\w/-])
 _SIGNATURE_CHARS = 120
 """A line that names somebody and is no longer may sign for what stands in the next."""
 _LETTERS = re.compile(r"[^\W\d_]+")
-_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "ß": "ss"})
+_STRONG = frozenset({"email", "phone", "iban", "national_id", "reference"})
 _BATCH = 32
 _LEAST_DIGITS = 4
 
@@ -50,12 +50,16 @@ def resolve(
     ``cases``: how surely documents speak of them, by id. Costs a pass over all texts where numbers were found.
     """
     sure = [document_id for document_id, band in cases.items() if band == "certain"]
+    strong = tuple(i for i in subject.identifiers if i.kind in _STRONG)
     finder = open_finder(subject)
+    surest = open_finder(Subject(strong)) if strong else finder
     names: Counter[Identifier] = Counter()
     numbers: Counter[Identifier] = Counter()
     for start in range(0, len(sure), _BATCH):
         texts = [shelf.document(document_id).text for document_id in sure[start : start + _BATCH]]
         for text, mentions in zip(texts, detector.detect(texts), strict=True):
+            if not any(finding.band == "certain" for finding in surest.find(text)):
+                continue  # a name alone may be a namesake's
             found = [finding for finding in finder.find(text) if finding.band == "certain"]
             names.update({Identifier("name", name) for name in _names(text, mentions, found, subject)})
             numbers.update(set(_numbers(text, mentions, found, [i.value for i in names])))
@@ -103,7 +107,17 @@ def _numbers(
     text: str, mentions: Sequence[Mention], found: Sequence[Finding], names: Sequence[str]
 ) -> Iterator[Identifier]:
     """What identifies somebody, and nobody else who is named beside it."""
+    for start, end, kind in owned(text, mentions, found, names):
+        if kind != "email" or any(spells(text[start:end], name) for name in names):
+            yield Identifier(kind, text[start:end])
+
+
+def owned(
+    text: str, mentions: Sequence[Mention], found: Sequence[Finding], names: Sequence[str] = ()
+) -> list[tuple[int, int, IdentifierKind]]:
+    """Where a text that speaks of the person has what identifies somebody, and nobody else is named beside it."""
     own = {name.casefold() for name in names}
+    theirs = []
     for start, end, kind in _candidates(text, mentions):
         if any(start < finding.end and finding.start < end for finding in found):
             continue
@@ -113,10 +127,9 @@ def _numbers(
             above = text.rfind("\n", 0, max(0, len(text[:first].rstrip()))) + 1
             if first - above <= _SIGNATURE_CHARS:
                 people = _people(mentions, above, first)
-        if kind == "email" and not any(spells(text[start:end], name) for name in names):
-            continue
         if all(_meets(person, found) or text[person.start : person.end].casefold() in own for person in people):
-            yield Identifier(kind, text[start:end])
+            theirs.append((start, end, kind))
+    return theirs
 
 
 def _candidates(text: str, mentions: Sequence[Mention]) -> Iterator[tuple[int, int, IdentifierKind]]:
@@ -133,35 +146,6 @@ def _candidates(text: str, mentions: Sequence[Mention]) -> Iterator[tuple[int, i
 
 def _people(mentions: Sequence[Mention], start: int, end: int) -> list[Mention]:
     return [m for m in mentions if m.kind == "person" and start <= m.start < end]
-
-
-def spells(address: str, name: str) -> bool:
-    """Whether the part of an e-mail address before the @ is a name: both its ends whole, or one of them an initial."""
-    local = "".join(_LETTERS.findall(address.partition("@")[0].casefold()))
-    return any(local in _joined(tokens) for tokens in _folded(name))
-
-
-def _joined(tokens: Sequence[str]) -> Iterable[str]:
-    first, rest = tokens[0], "".join(tokens[1:])
-    return (
-        first + rest,
-        rest + first,
-        first[0] + rest,
-        rest + first[0],
-        first + tokens[-1],
-        first[0] + tokens[-1],
-        tokens[-1] + first,
-    )
-
-
-def _folded(name: str) -> Iterator[list[str]]:
-    """The words of a name as an address may have them: umlauts spelled out, or without their dots."""
-    low = name.casefold()
-    for spelled in (low.translate(_UMLAUTS), low.replace("ß", "ss")):
-        plain = "".join(c for c in unicodedata.normalize("NFD", spelled) if not unicodedata.combining(c))
-        tokens = _LETTERS.findall(plain)
-        if len(tokens) > 1:
-            yield tokens
 
 
 def _line(text: str, start: int, end: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ does not settle (``ü`` as ``ue``, ``ß`` as ``ss``, separators in numbers, endi
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -176,6 +177,8 @@ def date_of(match: re.Match[str]) -> frozenset[tuple[int, int, int]]:
         return frozenset()
 
 
+_LETTERS = re.compile(r"[^\W\d_]+")
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "œ": "oe", "ß": "ss"})
 _MONTH_STEM = 3
 _MONTHS = {
     name: at
@@ -239,6 +242,35 @@ def _spelled_part(part: str) -> str:
         different = sorted({*options}, key=lambda option: (-len(option), option))
         pieces.append(re.escape(different[0]) if len(different) == 1 else f"(?:{'|'.join(map(re.escape, different))})")
     return "".join(pieces)
+
+
+def spells(address: str, name: str) -> bool:
+    """Whether the part of an e-mail address before the @ is a name: both its ends whole, or one of them an initial."""
+    local = "".join(_LETTERS.findall(address.partition("@")[0].casefold()))
+    return any(local in _joined(tokens) for tokens in _as_address(name))
+
+
+def _joined(tokens: Sequence[str]) -> tuple[str, ...]:
+    first, rest = tokens[0], "".join(tokens[1:])
+    return (
+        first + rest,
+        rest + first,
+        first[0] + rest,
+        rest + first[0],
+        first + tokens[-1],
+        first[0] + tokens[-1],
+        tokens[-1] + first,
+    )
+
+
+def _as_address(name: str) -> Iterator[list[str]]:
+    """The words of a name as an address may have them: umlauts spelled out, or without their dots."""
+    low = name.casefold()
+    for spelled in (low.translate(_UMLAUTS), low.replace("ß", "ss")):
+        plain = "".join(c for c in unicodedata.normalize("NFD", spelled) if not unicodedata.combining(c))
+        tokens = _LETTERS.findall(plain)
+        if len(tokens) > 1:
+            yield tokens
 
 
 def nicknames(given: str) -> Sequence[str]:

@@ -15,7 +15,7 @@ from typing import get_args
 from freehold.core.erasure import Finding, How, Identifier, IdentifierKind, Subject, SubjectFinder
 from freehold.core.errors import UsageError
 from freehold.privacy.dates import date_pattern
-from freehold.privacy.spellings import Name, birth_day, date_of, dialled, number_pattern, signs_of
+from freehold.privacy.spellings import Name, birth_day, date_of, dialled, number_pattern, signs_of, spells
 from freehold.privacy.words import flat, given_names, words
 
 _ALIASES: dict[str, IdentifierKind] = {
@@ -32,6 +32,8 @@ _NEAR_BIRTH = 80
 _WORD = re.compile(r"[^\W_]+")
 _SEPARATORS = b" \t\n./()-+@_%\xc2\xa0\xe2\x80\x90\x91\x93"
 _LEAST_FOR_TYPOS = 5
+_MONSIEUR = "m"
+"""A title in French, where elsewhere it is an initial."""
 _FULL: frozenset[How] = frozenset({"exact", "variant", "inflected", "transliterated"})
 _WEAK = frozenset({"birth_date", "address"})
 """Kinds that others share: certain only beside something that is."""
@@ -170,15 +172,42 @@ class _Finder:
         return banded
 
     def _contradicted(self, low: str, raw: _Raw) -> bool:
-        """Whether another date of birth stands right behind a name."""
-        if not self._births or self.subject.identifiers[raw.identifier].kind != "name":
+        """Whether a name stands beside what another bearer of it would have there."""
+        if self.subject.identifiers[raw.identifier].kind != "name":
             return False
+        return self._born_otherwise(low, raw) or self._numbered_otherwise(low, raw) or self._written_otherwise(low)
+
+    def _born_otherwise(self, low: str, raw: _Raw) -> bool:
+        """Another date of birth stands right behind it."""
         after = low[raw.end : raw.end + _NEAR_BIRTH].partition("\n")[0]
         days = [date_of(match) for match in date_pattern().finditer(after) if _BIRTH.search(after[: match.start()])]
         mine = frozenset(day for _, known in self._births for day in known)
-        return bool(days) and not any(day & mine for day in days)
+        return bool(mine and days) and not any(day & mine for day in days)
+
+    def _numbered_otherwise(self, low: str, raw: _Raw) -> bool:
+        """Another number of the form of theirs stands in the line, and theirs nowhere."""
+        mine = [flat(i.value) for i in self.subject.identifiers if i.kind == "reference"]
+        if not mine or any(number in low for number in mine):
+            return False
+        line = low[low.rfind("\n", 0, raw.start) + 1 :].partition("\n")[0]
+        shapes = {_shape(number) for number in mine}
+        return any(_shape(match[0]) in shapes for match in _CODE.finditer(line))
+
+    def _written_otherwise(self, low: str) -> bool:
+        """Another address that spells the name stands in the text, and theirs nowhere."""
+        mine = [flat(i.value) for i in self.subject.identifiers if i.kind == "email"]
+        if not mine or any(address in low for address in mine):
+            return False
+        names = [i.value for i in self.subject.identifiers if i.kind == "name"]
+        return any(spells(match[0], name) for match in _ADDRESS.finditer(low) for name in names)
 
 
+def _shape(number: str) -> str:
+    return "".join("9" if sign.isdigit() else "a" if sign.isalpha() else sign for sign in number)
+
+
+_ADDRESS = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
+_CODE = re.compile(r"[a-z0-9]+(?:[-/.][a-z0-9]+)+")
 _BIRTH = re.compile(r"\b(?:born|dob|date of birth|geb(?:oren|urtsdatum)?|\*|nee?|naissance|nacid[oa]|nat[oa]|ur)\b|\*")
 
 
@@ -212,7 +241,7 @@ def _is_one_name(text: str, match: re.Match[str], name: Name) -> bool:
 def _is_anothers(low: str, start: int, name: Name) -> bool:
     """Whether another given name stands before the family name: "Peter Keller"."""
     before = re.search(r"([^\W\d_]+)\.?[\s\u00a0-]$", low[max(0, start - 40) : start])
-    if before is None or before[1] in words("names", "titles") or before[1] in name.given:
+    if before is None or before[1] in words("names", "titles") or before[1] in name.given or before[1] == _MONSIEUR:
         return False
     return before[1] in given_names() or len(before[1]) == 1
 

@@ -1,0 +1,75 @@
+"""What is left of somebody in a house's files, told by code that shares nothing with Freehold."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import unicodedata
+from pathlib import Path
+from urllib.parse import quote
+
+from town import Person, Town
+
+
+def needles(person: Person, town: Town) -> set[str]:
+    """What is theirs alone: their numbers and address of mail, and their name where nobody else bears it."""
+    found = set(person.identifiers())
+    others = [other for other in town.people if other.number != person.number]
+    for name in (person.name, f"{person.family}, {person.given}"):
+        if not any(other.name == person.name for other in others):
+            found.add(name)
+    return found
+
+
+def residue(house: Path, texts: set[str]) -> list[str]:
+    """Files (and tables) in which any of the texts stands, in any of the ways in which stores write text."""
+    forms = {form for text in texts for form in _forms(text)}
+    found = []
+    for path in sorted(house.rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            if any(form in data for form in forms):
+                found.append(path.relative_to(house).as_posix())
+            if data[:15] == b"SQLite format 3":
+                found += _rows(path, texts)
+    return found
+
+
+def _forms(text: str) -> set[bytes]:
+    spelled = {
+        unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in (text, text.lower(), text.upper())
+    }
+    found = {one.encode() for one in spelled} | {one.encode("utf-16-le") for one in spelled}
+    found |= {json.dumps(one)[1:-1].encode() for one in spelled} | {quote(one).encode() for one in spelled}
+    for shift in range(3):
+        coded = base64.b64encode(bytes(shift) + text.encode())
+        found.add(coded[4 if shift else 0 : -4])
+    return {form for form in found if len(form) > 5}
+
+
+def _rows(path: Path, texts: set[str]) -> list[str]:
+    low = {text.lower() for text in texts}
+    found = []
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for row in database.execute(f'SELECT * FROM "{table}"'):
+                values = [
+                    v if isinstance(v, str) else v.decode("utf-8", "ignore") if isinstance(v, bytes) else ""
+                    for v in row
+                ]
+                if any(text in value.lower() for value in values for text in low):
+                    found.append(f"{path.name}:{table}")
+    return sorted(set(found))
+
+
+def lost(kept: str, town: Town, erased: set[int]) -> int:
+    """Sentences about people who were not erased, or about nobody, that no text of the house has any more."""
+    count = 0
+    for paper in town.papers:
+        alive = set(paper.people) - erased
+        expected = [s for number in alive for s in paper.sentences.get(number, ())] + list(paper.neutral)
+        if not paper.sentences and paper.people and alive:
+            expected.append(paper.text.splitlines()[2])  # a letter's body
+        count += sum(sentence not in kept for sentence in expected if alive or paper.neutral)
+    return count
