@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 # The CPU build where an index has one by this name; a plain torch may be a CUDA build of several gigabytes.
 TORCH  ?= torch==2.13.0
-.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-tuning docs clean
+.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-tuning bench-erasure docs clean
 
 help:             ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -54,6 +54,11 @@ bench-measure: $(VENV)/dev  ## scoring and statistics beside ir-measures and ran
 
 bench-gate: $(VENV)/dev  ## the gate's own error rate, simulated (minutes)
 	@$(BIN)/python bench/gate/run.py
+
+bench-erasure: $(VENV)/dev  ## a town erased, mutants caught, cost by size (an hour; PEOPLE=1500 for the nightly bound)
+	@$(BIN)/python bench/erasure/run.py --people $(or $(PEOPLE),60) --save
+	@$(BIN)/python bench/erasure/run.py --mutants --save
+	@$(BIN)/python bench/erasure/run.py --cost 1500 15000 --save
 
 bench-tuning: $(VENV)/dev  ## what tuning is worth on real sets (an hour or two): DATA=their folder
 	@$(BIN)/python bench/tuning/run.py $(if $(DATA),--data $(DATA))

@@ -20,8 +20,6 @@ STEPS = (
     "vault.destroyed",
     "blobs.removed",
     "erase.catalog",
-    "index.copied",
-    "index.optimized",
     "index.before_swap",
     "index.after_swap",
     "erase.index",

@@ -18,6 +18,7 @@ from freehold.core.shelf import Shelf, Words
 from freehold.core.types import Document, Heading, Page, ParsedText
 from freehold.journeys.ingest import Progress, Raw
 from freehold.journeys.resolve import owned
+from freehold.privacy.spellings import shape_of
 from freehold.text.duplicates import signature
 from freehold.text.sentences import sentence_spans
 
@@ -115,7 +116,9 @@ def redact(
     found = [f for f in finder.find(text, language=language) if f.band in bands]
     mine = [(f.start, f.end) for f in found]
     theirs = [(m.start, m.end) for m in mentions if m.kind == "person" and not _meets((m.start, m.end), mine)]
-    beside = [(start, end) for start, end, _ in owned(text, mentions, found)]  # "your account", in a letter to them
+    # "your account", in a letter to them; but where their number is known, another of its form is somebody else's.
+    known = {shape_of(i.value) for i in finder.subject.identifiers if i.kind != "name"}
+    beside = [(start, end) for start, end, _ in owned(text, mentions, found) if shape_of(text[start:end]) not in known]
     cuts, sentences = _cuts(text, language, _merged(sorted([*mine, *beside])), theirs)
     text, moved = _without(text, cuts)
     plain = _Plain(finder)

@@ -126,6 +126,11 @@ def signs_of(identifier: Identifier) -> bytes:
     return max(re.findall(r"[a-z0-9]+", plain), key=len, default="").encode()
 
 
+def shape_of(number: str) -> str:
+    """The form of a number, flat: two of one form that differ are two people's, or one's two."""
+    return "".join("9" if sign.isdigit() else "a" if sign.isalpha() else sign for sign in flat(number))
+
+
 def number_pattern(identifier: Identifier) -> re.Pattern[str]:
     """A number, an account or an address of mail however it is separated, and not within a longer one."""
     value = flat(identifier.value)

@@ -15,7 +15,7 @@ from typing import get_args
 from freehold.core.erasure import Finding, How, Identifier, IdentifierKind, Subject, SubjectFinder
 from freehold.core.errors import UsageError
 from freehold.privacy.dates import date_pattern
-from freehold.privacy.spellings import Name, birth_day, date_of, dialled, number_pattern, signs_of, spells
+from freehold.privacy.spellings import Name, birth_day, date_of, dialled, number_pattern, shape_of, signs_of, spells
 from freehold.privacy.words import flat, given_names, words
 
 _ALIASES: dict[str, IdentifierKind] = {
@@ -190,8 +190,8 @@ class _Finder:
         if not mine or any(number in low for number in mine):
             return False
         line = low[low.rfind("\n", 0, raw.start) + 1 :].partition("\n")[0]
-        shapes = {_shape(number) for number in mine}
-        return any(_shape(match[0]) in shapes for match in _CODE.finditer(line))
+        shapes = {shape_of(number) for number in mine}
+        return any(shape_of(match[0]) in shapes for match in _CODE.finditer(line))
 
     def _written_otherwise(self, low: str) -> bool:
         """Another address that spells the name stands in the text, and theirs nowhere."""
@@ -200,10 +200,6 @@ class _Finder:
             return False
         names = [i.value for i in self.subject.identifiers if i.kind == "name"]
         return any(spells(match[0], name) for match in _ADDRESS.finditer(low) for name in names)
-
-
-def _shape(number: str) -> str:
-    return "".join("9" if sign.isdigit() else "a" if sign.isalpha() else sign for sign in number)
 
 
 _ADDRESS = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
