@@ -205,7 +205,11 @@ def caught(root: Path, seed: int) -> dict[str, str]:
     """Mutant -> what caught it: a probe of the certificate, the oracle, or nothing."""
     made(root, 30, seed)
     town = towns.build(30, seed)
-    person = next(p for p in town.people if len(town.of(p.number)) > 1)
+    person = next(p for p in town.people if len(town.of(p.number)) > 2)
+    subject = parse_subject([("name", person.name), ("email", person.email)])
+    with open_house(root / "house") as house:
+        asked = [case.document_id for case in walk.preview(house, subject, silent).cases if not case.decided]
+        decided = _decided(house, town, person, asked)
     found = {}
     for name, mutant in {"none": lambda: off(oracle, "lost"), **mutants()}.items():
         work = root / "mutant"
@@ -215,14 +219,13 @@ def caught(root: Path, seed: int) -> dict[str, str]:
         stranded.mkdir(parents=True)
         (stranded / "copy.txt").write_text(person.name)
         with open_house(work) as house:
-            subject = parse_subject([("name", person.name), ("email", person.email)])
             try:
                 with mutant():
                     outcome = erase(
                         house,
                         subject,
                         ground="17(1)(b)",
-                        orders=Orders(wait_s=0),
+                        orders=Orders(decisions=decided, wait_s=0),
                         retrain_models=False,
                         progress=silent,
                     )

@@ -32,6 +32,7 @@ from freehold.proof.scan import (
 )
 
 _SENTINEL_CHARS = 24
+_SENTINELS = 16
 _MOST_FRAGMENTS = 400
 _QUERIES = 10
 _DEPTH = 100
@@ -83,7 +84,7 @@ def _read(house: House, evidence: Evidence) -> Probe:
 def _keys(house: House, evidence: Evidence) -> Probe:
     """Keys of erased documents. The request's own key is the living one."""
     path = house.root / "vault.sqlite"
-    query = "SELECT count(*) FROM keys WHERE document_id = ?"
+    query = "SELECT count(*) FROM keys WHERE document_id LIKE '%' || ?"  # of the document, and of its backups
     hits = sum(rows(path, query, (id,)) for id in evidence.documents)
     return Probe("read-keys", "key", "keys", rows(path, "SELECT count(*) FROM keys"), hits)
 
@@ -107,20 +108,41 @@ def _raw(
                 (form for string in strings for form in forms(string)),
                 whole=(form for string in who for form in plain_forms(string)),  # others' may begin with theirs
             ),
+            "ids": Needles(id.encode() for id in evidence.documents),
+            "living id": Needles(id.encode() for id in living.ids),
             "living text": Needles(form for string in living.sentinels for form in forms(string)),
             "vector": Needles(form for vector in gone for form in vector_forms(vector)),
             "living vector": Needles(
-                form for vector in list(living.vectors)[:1] for form in vector_forms(np.frombuffer(vector, "<f4"))
+                form
+                for vector in list(living.vectors)[:_SENTINELS]  # one may be of a document that is hidden
+                for form in vector_forms(np.frombuffer(vector, "<f4"))
             ),
         },
     )
     progress("verify", 1, 1)
     index_lives = [name for name in found["living vector"] if name.startswith("index/")]
     catalog_lives = sum(count for name, count in found["living text"].items() if name.startswith("catalog"))
+    ids = {name: count for name, count in found["ids"].items() if not _may_name(name, house)}
+    named = [path for path in house.root.rglob("*") if path.name in set(evidence.documents)]
+    for path in named:
+        ids[path.relative_to(house.root).as_posix()] = 1
+    lives = sum(count for name, count in found["living id"].items() if name.startswith("catalog"))
+    yield Probe("raw-ids", "raw-bytes", "house", lives or int(not living.ids), *_told(ids))
     yield Probe("raw-text", "raw-bytes", "house", catalog_lives, *_told(found["text"]))
     empty = not living.vectors
     controls = 1 if empty else min(len(index_lives), 1)
     yield Probe("raw-vectors", "raw-vector", "index", controls, *_told(found["vector"]))
+
+
+def _may_name(file: str, house: House) -> bool:
+    """Whether ids of erased documents, which say nothing, stand there by right: on record of a request, in the ledger,
+    and in the manifest of a version that is marked and waits to be replaced.
+    """
+    parts = file.split("/")
+    if parts[0] in {"requests", "ledger"}:
+        return True
+    tainted = {version.id for version in house.registry.all() if version.tainted}
+    return parts[0] == "models" and parts[1] in tainted
 
 
 def _told(found: dict[str, int]) -> tuple[int, tuple[str, ...]]:
@@ -138,6 +160,7 @@ class _Living:
             marks = ",".join("?" * len(kept))
             query = f"SELECT text FROM texts WHERE document_id IN ({marks})"  # noqa: S608
             self._kept = [row[0] for row in connection.execute(query, sorted(kept))]
+            self.ids = [row[0] for row in connection.execute("SELECT id FROM documents LIMIT 1")]
             some = connection.execute("SELECT text FROM texts WHERE length(text) > 200 LIMIT 1").fetchone()
             facts = connection.execute("SELECT value FROM meta WHERE length(value) >= 8 LIMIT 1").fetchone()
         finally:

@@ -185,11 +185,11 @@ class _Finder:
         return bool(mine and days) and not any(day & mine for day in days)
 
     def _numbered_otherwise(self, low: str, raw: _Raw) -> bool:
-        """Another number of the form of theirs stands in the line, and theirs nowhere."""
+        """Another number of the form of theirs stands in the line, and theirs does not."""
         mine = [flat(i.value) for i in self.subject.identifiers if i.kind == "reference"]
-        if not mine or any(number in low for number in mine):
-            return False
         line = low[low.rfind("\n", 0, raw.start) + 1 :].partition("\n")[0]
+        if not mine or any(number in line for number in mine):
+            return False
         shapes = {shape_of(number) for number in mine}
         return any(shape_of(match[0]) in shapes for match in _CODE.finditer(line))
 

@@ -1,0 +1,112 @@
+"""One person found in texts, whatever way they are written, and nobody else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.core.errors import UsageError
+from freehold.privacy.subjects import identifier_forms, open_finder, parse_subject, text_forms
+
+JUERGEN = parse_subject(
+    [
+        ("name", "Jürgen Straßburger"),
+        ("email", "j.strassburger@postkasten.example"),
+        ("policy", "MRD-MOT-2024-131877"),
+        ("born", "1961-04-03"),
+        ("phone", "+49 221 4710362"),
+        ("iban", "DE53 3759 9962 0007 7355 18"),
+    ]
+)
+FINDER = open_finder(JUERGEN)
+
+
+def found(text: str, finder=FINDER) -> list[tuple[str, str]]:
+    return [(text[f.start : f.end], f.band) for f in finder.find(text)]
+
+
+CERTAIN = [
+    "Jürgen Straßburger", "JÜRGEN STRASSBURGER", "Juergen Strassburger", "Jurgen Straßburger", "Straßburger, Jürgen",
+    "Jürgen Karl Straßburger", "Jürgen\nStraßburger", "Jürgen Straß-\nburger", "Jürgen Straßburgers",
+    "0221 4710-362", "(0221) 47 10 362", "+49 (0)221 4710362", "0049 221 4710362", "DE53375999620007735518",
+    "DE53 3759 9962 0007 7355 18", "mrd mot 2024 131877", "J.Strassburger@Postkasten.example",
+]  # fmt: skip
+ASKED = [
+    "Herr Straßburger", "J. Straßburger", "Jürgen Strassbruger", "Jürgen und Anna Straßburger", "Jogi Straßburger",
+    "Jürgen Straßburger, geb. 5.6.1970", "Jürgen Straßburger, MRD-MOT-2024-999999",
+    "Jürgen Straßburger <juergen.strassburger@other.example>",
+]  # fmt: skip
+NOT_THEM = [
+    "Peter Straßburger", "MRD-MOT-2024-1318779", "xj.strassburger@postkasten.example.com", "0221 47103629",
+    "born 3.4.1961", "Jürgen Müller", "DE53 3759 9962 0007 7355 19", "the notice period is three months",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mention", CERTAIN)
+def test_theirs_for_certain(mention):
+    text = f"On Tuesday {mention} wrote."
+    assert "certain" in {band for _, band in found(text)}, found(text)
+
+
+@pytest.mark.parametrize("mention", ASKED)
+def test_what_may_be_theirs(mention):
+    bands = {band for _, band in found(f"On Tuesday {mention} wrote.")}
+    assert bands == {"ask"}
+
+
+@pytest.mark.parametrize("mention", NOT_THEM)
+def test_what_is_not(mention):
+    assert "certain" not in {band for _, band in found(f"On Tuesday {mention} wrote.")}
+
+
+def test_a_part_of_the_name_is_certain_beside_the_whole():
+    bands = dict(found("Jürgen Straßburger called. Herr Straßburger will call again."))
+    assert set(bands.values()) == {"certain"}
+    relatives = dict(found("Jürgen Straßburger and Anna Straßburger called. Frau Straßburger will call again."))
+    assert relatives["Jürgen Straßburger"] == "certain"
+    assert relatives["Straßburger"] == "ask"
+
+
+@given(before=st.text(alphabet="abc .,;\n", max_size=40), after=st.text(alphabet="abc .,;\n", max_size=40))
+def test_offsets_are_those_of_the_text_around(before, after):
+    text = f"{before} Jürgen Straßburger {after}"
+    findings = FINDER.find(text)
+    assert [text[f.start : f.end] for f in findings if f.how == "exact"] == ["Jürgen Straßburger"]
+    ends = 0
+    for finding in findings:
+        assert ends <= finding.start < finding.end <= len(text)
+        ends = finding.end
+
+
+@pytest.mark.parametrize("mention", CERTAIN)
+def test_the_fence_knows_what_is_certain(mention):
+    if mention == "Jürgen Straß-\nburger":
+        pytest.skip("a fence reads words as they stand")
+    lengths = (1, 2)
+    known = {form for i in JUERGEN.identifiers for form in identifier_forms(i)}
+    assert known & set(text_forms(f"On Tuesday {mention} wrote.", lengths))
+
+
+@pytest.mark.parametrize("text", NOT_THEM)
+def test_the_fence_lets_others_in(text):
+    known = {form for i in JUERGEN.identifiers for form in identifier_forms(i)}
+    assert not known & set(text_forms(f"On Tuesday {text} wrote.", (1, 2)))
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [("shoe", "44")],
+        [("name", "Anna")],
+        [("policy", "12")],
+        [("born", "1985-03-12")],
+        [("email", "x")],
+        [],
+        [("name", "")],
+    ],
+)
+def test_what_is_nobodys_alone_is_refused(pairs):
+    with pytest.raises(UsageError) as refused:
+        parse_subject(pairs)
+    assert refused.value.hint
