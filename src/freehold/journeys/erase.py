@@ -69,7 +69,8 @@ def locate(shelf: Shelf, finder: SubjectFinder, progress: Progress) -> list[Case
         about = [finding for text in _about(words) for finding in finder.find(text, language=words.language)]
         about += finder.find(as_title(words.source)) if found else ()
         if found or about:
-            certain = any(finding.band == "certain" for finding in (*found, *about))
+            # A name in the name of a file says no more than what the text says of whoever bears it.
+            certain = any(finding.band == "certain" for finding in found or about)
             band: Band = "certain" if certain else "ask"
             cases.append(Case(words.document_id, band, len(found), bool(about), 0, "delete", certain))
         if done % 100 == 0 or done == total:
