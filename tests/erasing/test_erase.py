@@ -177,3 +177,18 @@ def test_two_who_share_a_document(own):
     assert outcome["verdict"] == "COMPLETE"
     assert not residue(own, *TRACES, "ekholm", "your boat is insured")
     assert BYSTANDERS[0] in texts(own)["minutes.txt"]
+
+
+def test_numbers_of_the_house_s_own_form(tmp_path, made):
+    papers = {
+        "a.txt": "Ilse Vogelsang, ilse.vogelsang@example.com. Her file is called blue heron 7, the shutters are green.",
+        "b.txt": "Mr Desmond Halpin reports that Ilse Vogelsang moved.\n\nThe file blue heron 7 is closed.\n",
+    }
+    for numbers, stays in (((), True), (("blue heron \\d+",), False)):
+        house = practice.build(tmp_path / str(len(numbers)), papers)
+        if numbers:
+            settings = house / "freehold.toml"
+            text = settings.read_text().replace("# numbers = []", f"numbers = ['{numbers[0]}'] #")
+            settings.write_text(text.replace("\\\\", "\\"))
+        told("erase", "--subject", "name=Ilse Vogelsang", "--yes", house=house)
+        assert ("blue heron 7" in texts(house)["b.txt"]) is stays

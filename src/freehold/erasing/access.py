@@ -64,7 +64,7 @@ def show(house: House, subject: Subject, progress: Progress) -> Access:
     """Search the whole house for a person and write down what it holds. Nothing changes but that the ledger says so."""
     detector = detector_of(house)
     whole = resolved(house, subject, detector, progress)
-    finder = finder_of(house, whole)
+    finder = finder_of(whole)
     cases = locate(house.shelf, finder, progress)
     hidden, holds = house.shelf.restricted(), house.shelf.holds()
     documents = []
@@ -123,7 +123,7 @@ def _without(text: str, start: int, end: int, spans: Sequence[tuple[int, int]]) 
 
 def restrict(house: House, subject: Subject, progress: Progress) -> tuple[str, tuple[str, ...]]:
     """Hide what surely speaks of the person from every search, at once. The restriction's id, and the documents'."""
-    finder = finder_of(house, resolved(house, subject, detector_of(house), progress))
+    finder = finder_of(resolved(house, subject, detector_of(house), progress))
     found = tuple(c.document_id for c in locate(house.shelf, finder, progress) if c.band == "certain")
     if not found:
         raise UsageError("no document surely speaks of them", hint="freehold subject show tells what may")

@@ -23,7 +23,7 @@ def doubts(house: House, request: ErasureRequest) -> list[Doubt]:
     """The documents that wait for a decision, those that are gone meanwhile left out."""
     if not request.asked:
         return []
-    finder = finder_of(house, requests_of(house).subject(request.id))
+    finder = finder_of(requests_of(house).subject(request.id))
     here = house.shelf.document_ids()
     found = []
     for document_id in request.asked:

@@ -9,6 +9,7 @@ be done again: a call that was killed is finished by the next one, from wherever
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from freehold.core.erasure import (
     SubjectFinder,
     Target,
 )
-from freehold.core.errors import HouseBusy
+from freehold.core.errors import HouseBusy, SettingsError
 from freehold.core.faults import step
 from freehold.core.fence import Print
 from freehold.core.ids import new_id
@@ -94,12 +95,22 @@ def requests_of(house: House) -> RequestFolder:
     return RequestFolder(house.root / REQUESTS, house.shelf.vault)
 
 
-def finder_of(house: House, subject: Subject) -> SubjectFinder:
-    """Finds the person in texts of the house's languages, by what they gave and by what was read from there."""
-    settings = house.settings
-    whole = Subject((*subject.identifiers, *subject.derived))
-    opened = open_finder(whole, languages=settings.house.languages, numbers=settings.privacy.numbers)
+def finder_of(subject: Subject) -> SubjectFinder:
+    """Finds the person in texts, by what they gave and by what was read from documents of the house."""
+    opened = open_finder(Subject((*subject.identifiers, *subject.derived)))
     return CarefulFinder(opened, len(subject.identifiers)) if subject.derived else opened
+
+
+def numbers_of(house: House) -> tuple[str, ...]:
+    """Regular expressions of numbers under which people are known here. Raises SettingsError for one that is none."""
+    for pattern in house.settings.privacy.numbers:
+        try:
+            re.compile(pattern)
+        except re.error as e:
+            raise SettingsError(
+                f"privacy.numbers: {pattern!r} is no regular expression: {e}", hint="correct it"
+            ) from None
+    return house.settings.privacy.numbers
 
 
 @dataclass(frozen=True)
@@ -131,8 +142,9 @@ def resolved(house: House, subject: Subject, detector: Detector, progress: Progr
     """The person with what else identifies them, read from the documents that surely speak of them."""
     plain = replace(subject, derived=())
     for _ in range(_RESOLVING_ROUNDS):  # an address gives a name, and the name gives a number
-        cases = {c.document_id: c.band for c in locate(house.shelf, finder_of(house, plain), progress)}
-        more = resolve(plain, cases, house.shelf, detector, lambda one: finder_of(house, one))
+        cases = {c.document_id: c.band for c in locate(house.shelf, finder_of(plain), progress)}
+        numbers = numbers_of(house)
+        more = resolve(plain, cases, house.shelf, detector, finder_of, numbers=numbers)
         plain = replace(subject, derived=tuple(dict.fromkeys([*plain.derived, *more])))
     return plain
 
@@ -146,7 +158,7 @@ def preview(house: House, subject: Subject, progress: Progress) -> Preview:
     """What would become of what: every document that speaks of the person, and all that is kept about it."""
     detector = detector_of(house)
     whole = resolved(house, subject, detector, progress)
-    finder = finder_of(house, whole)
+    finder = finder_of(whole)
     cases = judge(locate(house.shelf, finder, progress), house.shelf, finder, detector, progress)
     target = _target(house, [case.document_id for case in cases if case.decided], finder)
     holdings = tuple(h for holder in holders_of(house, progress) for h in holder.holdings(target))
@@ -200,7 +212,7 @@ class _Erasure:
         if request.stage == "received":  # what is read from documents must be read before they go
             self._subject = resolved(house, self._subject, self._detector, progress)
             self._requests.put_subject(request.id, self._subject)
-        self._finder = finder_of(house, self._subject)
+        self._finder = finder_of(self._subject)
 
     def done(self) -> ErasureRequest:
         shelf = self._house.shelf
@@ -301,7 +313,9 @@ class _Erasure:
             if case.action == "redact":
                 document = self._house.shelf.document(case.document_id)
                 bands: tuple[Band, ...] = ("certain", "ask") if document.id in self._orders.decisions else ("certain",)
-                instead[document.id] = redact(document, self._finder, self._detector, bands=bands).raw
+                numbers = numbers_of(self._house)
+                without = redact(document, self._finder, self._detector, bands=bands, numbers=numbers)
+                instead[document.id] = without.raw
         made = put_instead(self._house, self._request.id, instead)
         self._update(redactions={**self._request.redactions, **made})
 
@@ -422,7 +436,7 @@ def target_of(house: House, request: ErasureRequest) -> Target:
         documents=frozenset(evidence.documents),
         chunks=frozenset(evidence.chunks),
         sources=frozenset(evidence.names),
-        finder=finder_of(house, requests.subject(request.id)),
+        finder=finder_of(requests.subject(request.id)),
     )
 
 

@@ -106,11 +106,17 @@ def others_in(texts: Sequence[str], finder: SubjectFinder, detector: Detector) -
 
 
 def redact(
-    document: Document, finder: SubjectFinder, detector: Detector, *, bands: Collection[Band] = frozenset({"certain"})
+    document: Document,
+    finder: SubjectFinder,
+    detector: Detector,
+    *,
+    bands: Collection[Band] = frozenset({"certain"}),
+    numbers: Sequence[str] = (),
 ) -> Redacted:
     """The document without the person, under the same source where that does not name them.
 
-    ``bands``: which findings go. The original file is not kept, since it would have to be redacted too.
+    ``bands``: which findings go; ``numbers``: see ``resolve``. The original file is not kept, since it would have to be
+    redacted too.
     """
     language, text = document.language, document.text
     mentions = detector.detect([text])[0]
@@ -119,7 +125,8 @@ def redact(
     theirs = [(m.start, m.end) for m in mentions if m.kind == "person" and not _meets((m.start, m.end), mine)]
     # "your account", in a letter to them; but where their number is known, another of its form is somebody else's.
     known = {shape_of(i.value) for i in finder.subject.identifiers if i.kind != "name"}
-    beside = [(start, end) for start, end, _ in owned(text, mentions, found) if shape_of(text[start:end]) not in known]
+    stand_there = owned(text, mentions, found, numbers=numbers)
+    beside = [(start, end) for start, end, _ in stand_there if shape_of(text[start:end]) not in known]
     cuts, sentences = _cuts(text, language, _merged(sorted([*mine, *beside])), theirs)
     text, moved = _without(text, cuts)
     plain = _Plain(finder)

@@ -44,17 +44,20 @@ def resolve(
     shelf: Shelf,
     detector: Detector,
     open_finder: Callable[[Subject], SubjectFinder],
+    *,
+    numbers: Sequence[str] = (),
 ) -> tuple[Identifier, ...]:
     """Identifiers that the person did not give, the most often seen first; names only where none was given.
 
-    ``cases``: how surely documents speak of them, by id. Costs a pass over all texts where numbers were found.
+    ``cases``: how surely documents speak of them, by id. ``numbers``: regular expressions of numbers under which people
+    are known here, besides those that are known by their form. Costs a pass over all texts where numbers were found.
     """
     sure = [document_id for document_id, band in cases.items() if band == "certain"]
     strong = tuple(i for i in subject.identifiers if i.kind in _STRONG)
     finder = open_finder(subject)
     surest = open_finder(Subject(strong)) if strong else finder
     names: Counter[Identifier] = Counter()
-    numbers: Counter[Identifier] = Counter()
+    found_numbers: Counter[Identifier] = Counter()
     for start in range(0, len(sure), _BATCH):
         texts = [shelf.document(document_id).text for document_id in sure[start : start + _BATCH]]
         for text, mentions in zip(texts, detector.detect(texts), strict=True):
@@ -62,12 +65,12 @@ def resolve(
                 continue  # a name alone may be a namesake's
             found = [finding for finding in finder.find(text) if finding.band == "certain"]
             names.update({Identifier("name", name) for name in _names(text, mentions, found, subject)})
-            numbers.update(set(_numbers(text, mentions, found, [i.value for i in names])))
+            found_numbers.update(set(_numbers(text, mentions, found, [i.value for i in names], numbers)))
     if any(identifier.kind == "name" for identifier in subject.identifiers):
         names.clear()
     given = {(i.kind, i.value) for i in subject.identifiers}
     theirs = [i for i, _ in names.most_common()]
-    others = [i for i, _ in numbers.most_common() if (i.kind, i.value) not in given]
+    others = [i for i, _ in found_numbers.most_common() if (i.kind, i.value) not in given]
     return (*theirs, *_theirs_alone(others, Subject((*subject.identifiers, *theirs)), shelf, open_finder))
 
 
@@ -104,21 +107,26 @@ def _names(text: str, mentions: Sequence[Mention], found: Sequence[Finding], sub
 
 
 def _numbers(
-    text: str, mentions: Sequence[Mention], found: Sequence[Finding], names: Sequence[str]
+    text: str, mentions: Sequence[Mention], found: Sequence[Finding], names: Sequence[str], numbers: Sequence[str]
 ) -> Iterator[Identifier]:
     """What identifies somebody, and nobody else who is named beside it."""
-    for start, end, kind in owned(text, mentions, found, names):
+    for start, end, kind in owned(text, mentions, found, names, numbers=numbers):
         if kind != "email" or any(spells(text[start:end], name) for name in names):
             yield Identifier(kind, text[start:end])
 
 
 def owned(
-    text: str, mentions: Sequence[Mention], found: Sequence[Finding], names: Sequence[str] = ()
+    text: str,
+    mentions: Sequence[Mention],
+    found: Sequence[Finding],
+    names: Sequence[str] = (),
+    *,
+    numbers: Sequence[str] = (),
 ) -> list[tuple[int, int, IdentifierKind]]:
     """Where a text that speaks of the person has what identifies somebody, and nobody else is named beside it."""
     own = {name.casefold() for name in names}
     theirs = []
-    for start, end, kind in _candidates(text, mentions):
+    for start, end, kind in _candidates(text, mentions, numbers):
         if any(start < finding.end and finding.start < end for finding in found):
             continue
         first, last = _line(text, start, end)
@@ -132,7 +140,9 @@ def owned(
     return theirs
 
 
-def _candidates(text: str, mentions: Sequence[Mention]) -> Iterator[tuple[int, int, IdentifierKind]]:
+def _candidates(
+    text: str, mentions: Sequence[Mention], numbers: Sequence[str]
+) -> Iterator[tuple[int, int, IdentifierKind]]:
     """What may identify somebody, each in one line."""
     for mention in mentions:
         kind = _KINDS.get(mention.kind)
@@ -141,6 +151,9 @@ def _candidates(text: str, mentions: Sequence[Mention]) -> Iterator[tuple[int, i
             yield mention.start, mention.start + len(found), kind
     for match in _CODE.finditer(text):
         if sum(map(str.isdigit, match[0])) >= _LEAST_DIGITS:
+            yield match.start(), match.end(), "reference"
+    for pattern in numbers:
+        for match in re.finditer(pattern, text):
             yield match.start(), match.end(), "reference"
 
 

@@ -77,7 +77,7 @@ def _check(identifier: Identifier, key: str) -> None:
         )
 
 
-def open_finder(subject: Subject, *, languages: Sequence[str] = (), numbers: Sequence[str] = ()) -> SubjectFinder:  # noqa: ARG001
+def open_finder(subject: Subject) -> SubjectFinder:
     """Opens the finder of a person. Raises UsageError where an identifier is none."""
     return _Finder(subject)
 
