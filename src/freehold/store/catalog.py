@@ -34,87 +34,37 @@ from freehold.core.shelf import (
 from freehold.core.types import Chunk, Document, Heading, Page, TokenCodes
 from freehold.proof.merkle import commitment
 from freehold.store.sqlite import connect, guarded, truncate_log
+from freehold.store.tables import (
+    chunks as _chunks,
+)
+from freehold.store.tables import (
+    documents as _documents,
+)
+from freehold.store.tables import (
+    holds as _holds,
+)
+from freehold.store.tables import (
+    meta as _meta,
+)
+from freehold.store.tables import (
+    metadata as _metadata,
+)
+from freehold.store.tables import (
+    quarantine as _quarantine,
+)
+from freehold.store.tables import (
+    restrictions as _restrictions,
+)
+from freehold.store.tables import (
+    salts as _salts,
+)
+from freehold.store.tables import (
+    texts as _texts,
+)
+from freehold.store.tables import (
+    vectors as _vectors,
+)
 
-_metadata = sa.MetaData()
-_meta = sa.Table(
-    "meta", _metadata, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.String, nullable=False)
-)
-_documents = sa.Table(
-    "documents",
-    _metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("source", sa.String, nullable=False, unique=True),
-    sa.Column("title", sa.String, nullable=False),
-    sa.Column("language", sa.String, nullable=False),
-    sa.Column("media_type", sa.String, nullable=False),
-    sa.Column("sha256", sa.String, nullable=False),
-    sa.Column("recipe", sa.String, nullable=False),
-    sa.Column("pages", sa.JSON, nullable=False),
-    sa.Column("headings", sa.JSON, nullable=False),
-    sa.Column("metadata", sa.JSON, nullable=False),
-    sa.Column("signature", sa.LargeBinary, nullable=False),
-    sa.Column("near_duplicate_of", sa.String),
-    sa.Column("near_duplicate_similarity", sa.Float),
-    sa.Column("sealed", sa.Boolean, nullable=False),
-    sa.Column("ingested_at", sa.String, nullable=False),
-)
-_texts = sa.Table(
-    "texts",
-    _metadata,
-    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("text", sa.Text, nullable=False),
-)
-_chunks = sa.Table(
-    "chunks",
-    _metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), nullable=False, index=True),
-    sa.Column("ordinal", sa.Integer, nullable=False),
-    sa.Column("start", sa.Integer, nullable=False),
-    sa.Column("end", sa.Integer, nullable=False),
-    sa.Column("page", sa.Integer),
-    sa.Column("heading_path", sa.JSON, nullable=False),
-)
-_vectors = sa.Table(
-    "vectors",
-    _metadata,
-    sa.Column("chunk_id", sa.ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("maker", sa.String, primary_key=True),
-    sa.Column("key", sa.LargeBinary, nullable=False, index=True),
-    sa.Column("dense", sa.LargeBinary),
-    sa.Column("codes", sa.LargeBinary),
-    sa.Column("code_count", sa.Integer),
-)
-_quarantine = sa.Table(
-    "quarantine",
-    _metadata,
-    sa.Column("source", sa.String, primary_key=True),
-    sa.Column("code", sa.String, nullable=False),
-    sa.Column("reason", sa.String, nullable=False),
-    sa.Column("sha256", sa.String, nullable=False),
-    sa.Column("limits", sa.String, nullable=False),
-)
-_restrictions = sa.Table(
-    "restrictions",
-    _metadata,
-    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("request", sa.String, primary_key=True),
-    sa.Column("since", sa.String, nullable=False),
-)
-_holds = sa.Table(
-    "holds",
-    _metadata,
-    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("basis", sa.String, nullable=False),
-    sa.Column("review", sa.String, nullable=False),
-    sa.Column("since", sa.String, nullable=False),
-)
-_salts = sa.Table(
-    "salts",
-    _metadata,
-    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("salt", sa.LargeBinary, nullable=False),
-)
 EPOCH = "fence_epoch"
 """Fact that counts how often somebody was fenced out."""
 
