@@ -68,8 +68,10 @@ def lost(kept: str, town: Town, erased: set[int]) -> int:
     count = 0
     for paper in town.papers:
         alive = set(paper.people) - erased
-        expected = [s for number in alive for s in paper.sentences.get(number, ())] + list(paper.neutral)
+        expected = [s for number in alive for s in paper.sentences.get(number, ())]
+        if alive or not paper.people:  # a paper that named nobody but those who are gone goes whole
+            expected += paper.neutral
         if not paper.sentences and paper.people and alive:
             expected.append(paper.text.splitlines()[2])  # a letter's body
-        count += sum(sentence not in kept for sentence in expected if alive or paper.neutral)
+        count += sum(sentence not in kept for sentence in expected)
     return count
