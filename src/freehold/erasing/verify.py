@@ -63,6 +63,7 @@ def verify(house: House, request: ErasureRequest, progress: Progress) -> Verifie
         _retrieval(house, evidence),
         _fence(house, request),
         _registry(house, evidence),
+        _stand_ins(house, request),
     ]
     return Verified(tuple(probes))
 
@@ -214,3 +215,9 @@ def _registry(house: House, evidence: Evidence) -> Probe:
     gone = set(evidence.documents)
     hits = sum(bool(learned_from(house, v) & gone) and not v.tainted for v in house.registry.all())
     return Probe("registry", "registry", "models", len(house.registry.lineups()), hits)
+
+
+def _stand_ins(house: House, request: ErasureRequest) -> Probe:
+    """Documents that name others and were to be redacted, and for which nothing stands: what was others' is lost."""
+    lost = sum(action == "redact" and d not in request.redactions for d, action in request.documents.items())
+    return Probe("stand-ins", "read", "catalog", rows(house.root / "catalog.sqlite", "SELECT count(*) FROM meta"), lost)

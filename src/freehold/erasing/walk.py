@@ -316,7 +316,10 @@ class _Erasure:
                 numbers = numbers_of(self._house)
                 without = redact(document, self._finder, self._detector, bands=bands, numbers=numbers)
                 instead[document.id] = without.raw
-        made = put_instead(self._house, self._request.id, instead)
+        put_instead(self._house, self._request.id, instead, note=self._stand_in)
+
+    def _stand_in(self, made: Mapping[str, str]) -> None:
+        """On record before it is done: what was killed in between is done again, under other ids."""
         self._update(redactions={**self._request.redactions, **made})
 
     # -- waiting, and keeping how far it is --------------------------------------------------------------------------
@@ -366,10 +369,17 @@ class _Erasure:
             self._request = self._requests.update(changed)
 
 
-def put_instead(house: House, request: str, instead: Mapping[str, Raw | None]) -> dict[str, str]:
+def put_instead(
+    house: House,
+    request: str,
+    instead: Mapping[str, Raw | None],
+    *,
+    note: Callable[[Mapping[str, str]], None] = lambda _: None,
+) -> dict[str, str]:
     """Documents go, fenced out, and come back as something else or not at all, in one commit. For the one writer.
 
-    Old id -> new id. For whom they were hidden they stay hidden, but for ``request``.
+    Old id -> new id, which ``note`` is told before anything goes. For whom they were hidden they stay hidden, but for
+    ``request``.
     """
     shelf = house.shelf
     digests = {known.document_id: known.sha256 for known in shelf.known().values()}
@@ -385,6 +395,7 @@ def put_instead(house: House, request: str, instead: Mapping[str, Raw | None]) -
     made = {old: entry.document.id for old, entry in zip(stay, entries, strict=True)}
     hidden = shelf.restricted()
     hide = {new: [one for one in hidden.get(old, ()) if one != request] for old, new in made.items()}
+    note(made)
     shelf.commit(Changes(add=entries, remove=list(instead), restrict=hide))
     return made
 
