@@ -11,8 +11,14 @@ import practice
 import pytest
 from practice import ANNA, BYSTANDERS, SUBJECT, TRACES, copied, freehold, residue, texts, told
 
+from freehold.erasing import holders, walk
+from freehold.erasing.verify import verify
 from freehold.house import open_house
+from freehold.privacy.subjects import parse_subject
 from freehold.proof import verify as offline
+from freehold.store.blobs import Blobs
+from freehold.store.fence import HouseFence
+from freehold.store.vault import Vault
 
 
 def test_no_byte_of_the_person_stays(made, erased):
@@ -177,6 +183,25 @@ def test_two_who_share_a_document(own):
     assert outcome["verdict"] == "COMPLETE"
     assert not residue(own, *TRACES, "ekholm", "your boat is insured")
     assert BYSTANDERS[0] in texts(own)["minutes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("where", "step", "probes"),
+    [
+        (walk, "put_instead", {"stand-ins"}),
+        (holders.IndexHolder, "erase", {"raw-vectors", "raw-ids"}),
+        (Vault, "destroy", {"read-keys"}),
+        (Blobs, "delete", {"raw-ids"}),
+        (HouseFence, "put_subject", {"re-ingest"}),
+    ],
+)
+def test_a_step_that_is_left_out_is_noticed(own, monkeypatch, where, step, probes):
+    monkeypatch.setattr(where, step, lambda *_, **__: {})
+    with open_house(own) as house:
+        request = walk.receive(house, parse_subject([("name", "Anna Keller")]), "17(1)(b)")
+        request = walk.carry_out(house, request, walk.Orders(wait_s=0), lambda *_: None)
+        failed = {probe.id for probe in verify(house, request, lambda *_: None).probes if probe.verdict != "pass"}
+    assert probes & failed, failed
 
 
 def test_numbers_of_the_house_s_own_form(tmp_path, made):
