@@ -182,7 +182,7 @@ def mutants() -> dict[str, Callable[[], object]]:
         "experiment left": lambda: off(holders.ExperimentsHolder, "erase", nothing),
         "searches left": lambda: off(holders.SearchesHolder, "erase", nothing),
         "backup keys left": lambda: off(holders.BackupsHolder, "erase", nothing),
-        "document only hidden": lambda: off(walk, "put_instead", lambda *_: {}),
+        "document only hidden": lambda: off(walk, "put_instead", lambda *_, **__: {}),
     }
 
 
