@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.core.errors import UsageError
+from freehold.privacy import subjects, words
 from freehold.privacy.subjects import identifier_forms, open_finder, parse_subject, text_forms
 
 JUERGEN = parse_subject(
@@ -53,6 +56,32 @@ def test_theirs_for_certain(mention):
 def test_what_may_be_theirs(mention):
     bands = {band for _, band in found(f"On Tuesday {mention} wrote.")}
     assert bands == {"ask"}
+
+
+WORDS = st.sampled_from(
+    [*CERTAIN, *ASKED, *NOT_THEM, "Straß", "burger", "-\n", "\u00ad", "Jürgen", "0221", "471", "\u2011\n", "İstanbul"]
+)
+
+
+@given(st.lists(st.lists(WORDS, max_size=4).map(" ".join), max_size=6), st.integers(1, 60))
+def test_nothing_is_found_where_a_screen_saw_nothing(texts, batch_chars):
+    with mock.patch.object(subjects, "_BATCH_CHARS", batch_chars):
+        passed = FINDER.screen(texts)
+    assert list(passed) == sorted(set(passed))
+    assert {at for at, text in enumerate(texts) if FINDER.find(text)} <= set(passed)
+
+
+def test_a_screen_lets_few_others_through():
+    others = [f"On day {n} Peter Müller wrote of the notice period, case MRD-MOT-2024-{n:06d}." for n in range(500)]
+    assert FINDER.screen([*others, f"Then {CERTAIN[0]} wrote."]) == [500]
+
+
+@given(st.text(st.characters(max_codepoint=0x2FFFF), max_size=30))
+def test_long_texts_are_flattened_as_short_ones(text):
+    long = text * (words._LONG // max(len(text), 1) + 1) if text else ""
+    pieces = "".join(words.flat(character) for character in long)
+    assert words.flat(long) == pieces
+    assert len(words.flat(long)) == len(long)
 
 
 @pytest.mark.parametrize("mention", NOT_THEM)

@@ -68,6 +68,13 @@ class SubjectFinder(Protocol):
         """
         ...
 
+    def screen(self, texts: Sequence[str]) -> Sequence[int]:
+        """Indices, ascending, of the texts in which ``find`` may find something: in all others there is nothing.
+
+        One pass over all of them together, for texts of which most have nothing to say of the person.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

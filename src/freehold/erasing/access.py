@@ -14,7 +14,7 @@ from freehold.core.types import Document
 from freehold.erasing.holders import ModelsHolder, TrainingHolder, holders_of
 from freehold.erasing.walk import detector_of, finder_of, forget, put_instead, requests_of, resolved, taint
 from freehold.house import House
-from freehold.journeys.erase import locate, others_in, rectified
+from freehold.journeys.erase import others_in, rectified
 from freehold.journeys.ingest import Progress
 from freehold.store.lock import writer_lock
 from freehold.text.sentences import sentence_spans
@@ -63,9 +63,8 @@ class Access:
 def show(house: House, subject: Subject, progress: Progress) -> Access:
     """Search the whole house for a person and write down what it holds. Nothing changes but that the ledger says so."""
     detector = detector_of(house)
-    whole = resolved(house, subject, detector, progress)
+    whole, cases = resolved(house, subject, detector, progress)
     finder = finder_of(whole)
-    cases = locate(house.shelf, finder, progress)
     hidden, holds = house.shelf.restricted(), house.shelf.holds()
     documents = []
     for case in cases:
@@ -123,8 +122,8 @@ def _without(text: str, start: int, end: int, spans: Sequence[tuple[int, int]]) 
 
 def restrict(house: House, subject: Subject, progress: Progress) -> tuple[str, tuple[str, ...]]:
     """Hide what surely speaks of the person from every search, at once. The restriction's id, and the documents'."""
-    finder = finder_of(resolved(house, subject, detector_of(house), progress))
-    found = tuple(c.document_id for c in locate(house.shelf, finder, progress) if c.band == "certain")
+    _, cases = resolved(house, subject, detector_of(house), progress)
+    found = tuple(case.document_id for case in cases if case.band == "certain")
     if not found:
         raise UsageError("no document surely speaks of them", hint="freehold subject show tells what may")
     name = RESTRICTION + new_id()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,20 +21,20 @@ from freehold.erasing.holders import learned_from
 from freehold.erasing.walk import requests_of
 from freehold.house import House
 from freehold.journeys.ingest import Progress
-from freehold.proof.scan import (
+from freehold.proof.matching import Pattern
+from freehold.proof.scan import Probe, Scanned, rows, scan
+from freehold.proof.writings import (
     SHORTEST_NEEDLE,
-    Needles,
-    Probe,
-    forms,
-    plain_forms,
-    rows,
-    scan,
-    vector_forms,
+    plain_patterns,
+    raw_vector_patterns,
+    text_patterns,
+    vector_patterns,
 )
 
 _SENTINEL_CHARS = 24
 _SENTINELS = 16
-_MOST_FRAGMENTS = 400
+_IN_ALL_WRITINGS = 20
+"""Of the texts, and of the vectors; the others are sought as the house itself writes them."""
 _QUERIES = 10
 _DEPTH = 100
 _STRONG = frozenset({"email", "phone", "iban", "national_id", "reference"})
@@ -94,45 +95,47 @@ def _raw(
     house: House, request: ErasureRequest, evidence: Evidence, identifiers: Sequence[Identifier], progress: Progress
 ) -> Iterator[Probe]:
     """Bytes of text and of vectors, in any file of the house."""
-    living = _Living(house.root / "catalog.sqlite", {*request.refused, *request.held, *request.asked})
-    spared = living.spared()
-    texts = [text for text in evidence.texts if len(text) >= SHORTEST_NEEDLE and text not in spared]
-    strings = [*texts[:_MOST_FRAGMENTS], *evidence.names]
-    who = [i.value for i in identifiers if i.kind in {*_STRONG, "name"} and i.value not in spared]
-    vectors = [np.frombuffer(base64.b64decode(vector), "<f4") for vector in evidence.vectors]
-    gone = [vector for vector in vectors if vector.tobytes() not in living.vectors]
-    progress("verify", 0, 1)
-    found = scan(
-        house.root,
-        {
-            "text": Needles(
-                (form for string in strings for form in forms(string)),
-                whole=(form for string in who for form in plain_forms(string)),  # others' may begin with theirs
-            ),
-            "ids": Needles(id.encode() for id in evidence.documents),
-            "living id": Needles(id.encode() for id in living.ids),
-            "living text": Needles(form for string in living.sentinels for form in forms(string)),
-            "vector": Needles(form for vector in gone for form in vector_forms(vector)),
-            "living vector": Needles(
-                form
-                for vector in list(living.vectors)[:_SENTINELS]  # one may be of a document that is hidden
-                for form in vector_forms(np.frombuffer(vector, "<f4"))
-            ),
-        },
+    vectors = [base64.b64decode(vector) for vector in evidence.vectors]
+    living = _Living(
+        house.root / "catalog.sqlite", {*request.refused, *request.held, *request.asked}, gone=set(vectors)
     )
+    progress("verify", 0, 1)
+    found = scan(house.root, [*_gone(evidence, identifiers, vectors, living), *living.patterns()])
     progress("verify", 1, 1)
-    index_lives = [name for name in found["living vector"] if name.startswith("index/")]
-    catalog_lives = sum(count for name, count in found["living text"].items() if name.startswith("catalog"))
-    ids = {name: count for name, count in found["ids"].items() if not _may_name(name, house)}
-    named = [path for path in house.root.rglob("*") if path.name in set(evidence.documents)]
-    for path in named:
-        ids[path.relative_to(house.root).as_posix()] = 1
-    lives = sum(count for name, count in found["living id"].items() if name.startswith("catalog"))
-    yield Probe("raw-ids", "raw-bytes", "house", lives or int(not living.ids), *_told(ids))
-    yield Probe("raw-text", "raw-bytes", "house", catalog_lives, *_told(found["text"]))
-    empty = not living.vectors
-    controls = 1 if empty else min(len(index_lives), 1)
-    yield Probe("raw-vectors", "raw-vector", "index", controls, *_told(found["vector"]))
+    index_lives = sum(name.startswith("index/") for name in found.found.get("living vector", ()))
+    ids = {name: count for name, count in found.found.get("id", {}).items() if not _may_name(name, house)}
+    controls = _in_catalog(found, "living id") if living.ids else 1
+    yield Probe("raw-ids", "raw-bytes", "house", controls, *_told(ids), found.unread)
+    texts = _told(found.found.get("text", {}))
+    yield Probe("raw-text", "raw-bytes", "house", _in_catalog(found, "living text"), *texts, found.unread)
+    controls = min(index_lives, 1) if living.vectors else 1
+    hits = _told(found.found.get("vector", {}))
+    yield Probe("raw-vectors", "raw-vector", "index", controls, *hits, found.unread)
+
+
+def _gone(
+    evidence: Evidence, identifiers: Sequence[Identifier], vectors: Sequence[bytes], living: _Living
+) -> Iterator[Pattern]:
+    """What must not be found: owners ``text``, ``id`` and ``vector``."""
+    spared = living.spared()
+    for identifier in identifiers:
+        value = identifier.value
+        if identifier.kind in {*_STRONG, "name"} and len(value.encode()) >= SHORTEST_NEEDLE and value not in spared:
+            yield from text_patterns(value, "text", whole=True)  # others' may begin with theirs
+    for name in evidence.names:
+        yield from text_patterns(name, "text")
+    texts = [text for text in evidence.texts if len(text) >= SHORTEST_NEEDLE and text not in spared]
+    for at, text in enumerate(texts):
+        yield from text_patterns(text, "text") if at < _IN_ALL_WRITINGS else plain_patterns(text, "text")
+    for id in evidence.documents:
+        yield from plain_patterns(id, "id")
+    alone = (np.frombuffer(vector, "<f4") for vector in vectors if vector not in living.shared)
+    for at, vector in enumerate(alone):
+        yield from vector_patterns(vector, "vector") if at < _IN_ALL_WRITINGS else raw_vector_patterns(vector, "vector")
+
+
+def _in_catalog(found: Scanned, owner: str) -> int:
+    return sum(count for name, count in found.found.get(owner, {}).items() if name.startswith("catalog"))
 
 
 def _may_name(file: str, house: House) -> bool:
@@ -146,28 +149,37 @@ def _may_name(file: str, house: House) -> bool:
     return parts[0] == "models" and parts[1] in tainted
 
 
-def _told(found: dict[str, int]) -> tuple[int, tuple[str, ...]]:
+def _told(found: Mapping[str, int]) -> tuple[int, tuple[str, ...]]:
     return sum(found.values()), tuple(sorted(found))
 
 
 class _Living:
     """What is in the catalog now, by a reader of its own."""
 
-    def __init__(self, path: Path, kept: Collection[str]) -> None:
-        """``kept``: documents that stay although they may speak of the person, as was decided."""
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
-            self.vectors = {row[0] for row in connection.execute("SELECT dense FROM vectors WHERE dense IS NOT NULL")}
+    def __init__(self, path: Path, kept: Collection[str], gone: Collection[bytes]) -> None:
+        """``kept``: documents that stay although they may speak of the person, as was decided; ``gone``: vectors."""
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            vectors = "SELECT dense FROM vectors WHERE dense IS NOT NULL"
+            self.vectors = [row[0] for row in connection.execute(f"{vectors} LIMIT {_SENTINELS}")]
+            self.shared = {row[0] for row in connection.execute(vectors) if row[0] in gone} if gone else set()
+            """Of the vectors that should be gone, those that living documents have too: the same words, somewhere."""
             marks = ",".join("?" * len(kept))
             query = f"SELECT text FROM texts WHERE document_id IN ({marks})"  # noqa: S608
             self._kept = [row[0] for row in connection.execute(query, sorted(kept))]
             self.ids = [row[0] for row in connection.execute("SELECT id FROM documents LIMIT 1")]
             some = connection.execute("SELECT text FROM texts WHERE length(text) > 200 LIMIT 1").fetchone()
             facts = connection.execute("SELECT value FROM meta WHERE length(value) >= 8 LIMIT 1").fetchone()
-        finally:
-            connection.close()
         # Some words of a living text; in a house without one, a fact about the house.
         self.sentinels = [some[0][100 : 100 + _SENTINEL_CHARS]] if some else [facts[0]]
+
+    def patterns(self) -> Iterator[Pattern]:
+        """What must be found: owners ``living text``, ``living id`` and ``living vector``."""
+        for text in self.sentinels:
+            yield from plain_patterns(text, "living text")
+        for id in self.ids:
+            yield from plain_patterns(id, "living id")
+        for vector in self.vectors:  # one may be of a document that is hidden
+            yield from raw_vector_patterns(np.frombuffer(vector, "<f4"), "living vector")
 
     def spared(self) -> _Spared:
         return _Spared(tuple(text.casefold() for text in self._kept))

@@ -134,19 +134,27 @@ class CarefulFinder:
             return [replace(finding, band="certain") for finding in found]
         return [replace(finding, band="ask") for finding in found]
 
+    def screen(self, texts: Sequence[str]) -> Sequence[int]:
+        """See ``SubjectFinder``."""
+        return self.whole.screen(texts)
+
     def _says(self, finding: Finding) -> bool:
         return finding.identifier < self.given or self.subject.identifiers[finding.identifier].kind == "name"
 
 
-def resolved(house: House, subject: Subject, detector: Detector, progress: Progress) -> Subject:
-    """The person with what else identifies them, read from the documents that surely speak of them."""
-    plain = replace(subject, derived=())
+def resolved(house: House, subject: Subject, detector: Detector, progress: Progress) -> tuple[Subject, list[Case]]:
+    """The person with what else identifies them, read from the documents that surely speak of them, and the documents
+    that speak of them, so identified.
+    """
+    whole = replace(subject, derived=())
     for _ in range(_RESOLVING_ROUNDS):  # an address gives a name, and the name gives a number
-        cases = {c.document_id: c.band for c in locate(house.shelf, finder_of(plain), progress)}
-        numbers = numbers_of(house)
-        more = resolve(plain, cases, house.shelf, detector, finder_of, numbers=numbers)
-        plain = replace(subject, derived=tuple(dict.fromkeys([*plain.derived, *more])))
-    return plain
+        cases = locate(house.shelf, finder_of(whole), progress)
+        bands = {case.document_id: case.band for case in cases}
+        more = resolve(whole, bands, house.shelf, detector, finder_of, numbers=numbers_of(house))
+        known, whole = whole, replace(whole, derived=tuple(dict.fromkeys([*whole.derived, *more])))
+        if whole == known:
+            return whole, cases
+    return whole, locate(house.shelf, finder_of(whole), progress)
 
 
 def detector_of(house: House) -> Detector:
@@ -157,9 +165,9 @@ def detector_of(house: House) -> Detector:
 def preview(house: House, subject: Subject, progress: Progress) -> Preview:
     """What would become of what: every document that speaks of the person, and all that is kept about it."""
     detector = detector_of(house)
-    whole = resolved(house, subject, detector, progress)
+    whole, located = resolved(house, subject, detector, progress)
     finder = finder_of(whole)
-    cases = judge(locate(house.shelf, finder, progress), house.shelf, finder, detector, progress)
+    cases = judge(located, house.shelf, finder, detector, progress)
     target = _target(house, [case.document_id for case in cases if case.decided], finder)
     holdings = tuple(h for holder in holders_of(house, progress) for h in holder.holdings(target))
     holds = house.shelf.holds()
@@ -209,8 +217,11 @@ class _Erasure:
         self._detector = detector_of(house)
         self._began = time.perf_counter()
         self._subject = self._requests.subject(request.id)
+        self._located: tuple[int, list[Case]] | None = None
         if request.stage == "received":  # what is read from documents must be read before they go
-            self._subject = resolved(house, self._subject, self._detector, progress)
+            revision = house.shelf.revision
+            self._subject, located = resolved(house, self._subject, self._detector, progress)
+            self._located = (revision, located)
             self._requests.put_subject(request.id, self._subject)
         self._finder = finder_of(self._subject)
 
@@ -248,7 +259,10 @@ class _Erasure:
         """What is to become of each document, and the catalog's revision that this is of."""
         revision = self._house.shelf.revision
         decisions = {**self._request.documents, **self._orders.decisions}
-        found = locate(self._house.shelf, self._finder, self._progress)
+        if self._located is not None and self._located[0] == revision:
+            found = self._located[1]
+        else:
+            found = locate(self._house.shelf, self._finder, self._progress)
         judged = judge(found, self._house.shelf, self._finder, self._detector, self._progress)
         kept = set(self._request.refused) - set(self._orders.decisions)
         return [case for case in settle(judged, decisions) if case.document_id not in kept], revision

@@ -17,7 +17,7 @@ from freehold.core.ports import Detector
 from freehold.core.shelf import Shelf, Words
 from freehold.core.types import Document, Heading, Page, ParsedText
 from freehold.journeys.ingest import Progress, Raw
-from freehold.journeys.resolve import owned
+from freehold.journeys.resolve import in_batches, owned
 from freehold.privacy.spellings import shape_of
 from freehold.text.duplicates import signature
 from freehold.text.sentences import sentence_spans
@@ -63,18 +63,20 @@ class Redacted:
 def locate(shelf: Shelf, finder: SubjectFinder, progress: Progress) -> list[Case]:
     """Every document that speaks of the person or may, by id: one pass over all texts, titles, fields and sources."""
     total = shelf.stats().documents
-    cases = []
-    for done, words in enumerate(shelf.words(), 1):
-        found = finder.find(words.text, language=words.language)
-        about = [finding for text in _about(words) for finding in finder.find(text, language=words.language)]
-        about += finder.find(as_title(words.source)) if found else ()
-        if found or about:
-            # A name in the name of a file says no more than what the text says of whoever bears it.
-            certain = any(finding.band == "certain" for finding in found or about)
-            band: Band = "certain" if certain else "ask"
-            cases.append(Case(words.document_id, band, len(found), bool(about), 0, "delete", certain))
-        if done % 100 == 0 or done == total:
-            progress("documents", done, total)
+    cases, done = [], 0
+    for batch in in_batches(shelf.words()):
+        for at in finder.screen(["\n".join([words.text, *_about(words), as_title(words.source)]) for words in batch]):
+            words = batch[at]
+            found = finder.find(words.text, language=words.language)
+            about = [finding for text in _about(words) for finding in finder.find(text, language=words.language)]
+            about += finder.find(as_title(words.source)) if found else ()
+            if found or about:
+                # A name in the name of a file says no more than what the text says of whoever bears it.
+                certain = any(finding.band == "certain" for finding in found or about)
+                band: Band = "certain" if certain else "ask"
+                cases.append(Case(words.document_id, band, len(found), bool(about), 0, "delete", certain))
+        done += len(batch)
+        progress("documents", done, total)
     return cases
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from freehold.core.erasure import Band, Finding, Identifier, IdentifierKind, Subject, SubjectFinder
 from freehold.core.ports import Detector
-from freehold.core.shelf import Shelf
+from freehold.core.shelf import Shelf, Words
 from freehold.core.types import Mention, MentionKind
 from freehold.privacy.spellings import spells
 
@@ -36,6 +36,7 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _STRONG = frozenset({"email", "phone", "iban", "national_id", "reference"})
 _BATCH = 32
 _LEAST_DIGITS = 4
+_SCREENED_CHARS = 1 << 22
 
 
 def resolve(
@@ -82,11 +83,26 @@ def _theirs_alone(
         return []
     person, rest = open_finder(known), open_finder(Subject(tuple(numbers)))
     shared: set[int] = set()
-    for words in shelf.words():
-        found = {finding.identifier for finding in rest.find(words.text)}
-        if found - shared and not person.find(words.text, language=words.language):
-            shared |= found
+    for batch in in_batches(shelf.words()):
+        for words in (batch[at] for at in rest.screen([words.text for words in batch])):
+            found = {finding.identifier for finding in rest.find(words.text)}
+            if found - shared and not person.find(words.text, language=words.language):
+                shared |= found
     return [identifier for at, identifier in enumerate(numbers) if at not in shared]
+
+
+def in_batches(words: Iterable[Words]) -> Iterator[list[Words]]:
+    """Documents as many at a time as are worth a pass together."""
+    held: list[Words] = []
+    size = 0
+    for one in words:
+        held.append(one)
+        size += len(one.text)
+        if size >= _SCREENED_CHARS:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def _names(text: str, mentions: Sequence[Mention], found: Sequence[Finding], subject: Subject) -> Iterator[str]:

@@ -8,8 +8,10 @@ told apart by it: a person decides where another date of birth stands beside it.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import get_args
 
 from freehold.core.erasure import Finding, How, Identifier, IdentifierKind, Subject, SubjectFinder
@@ -32,6 +34,8 @@ _NEAR_BIRTH = 80
 _WORD = re.compile(r"[^\W_]+")
 _SEPARATORS = b" \t\n./()-+@_%\xc2\xa0\xe2\x80\x90\x91\x93"
 _LEAST_FOR_TYPOS = 5
+_BETWEEN = "\n\0\n"
+_BATCH_CHARS = 1 << 20
 _MONSIEUR = "m"
 """A title in French, where elsewhere it is an initial."""
 _FULL: frozenset[How] = frozenset({"exact", "variant", "inflected", "transliterated"})
@@ -101,6 +105,8 @@ class _Finder:
     _numbers: list[tuple[int, bytes, re.Pattern[str]]] = field(init=False)
     _births: list[tuple[int, frozenset[tuple[int, int, int]]]] = field(init=False)
     _anchors: list[tuple[int, Name, tuple[str, ...]]] = field(init=False)
+    _clues: frozenset[str] = field(init=False)
+    """Of which one stands in flat text wherever a name does, mistyped ones too."""
 
     def __post_init__(self) -> None:
         placed = list(enumerate(self.subject.identifiers))
@@ -109,6 +115,8 @@ class _Finder:
         self._births = [(at, birth_day(i.value)) for at, i in placed if i.kind == "birth_date"]
         numbers = [(at, i) for at, i in placed if i.kind not in {"name", "birth_date"}]
         self._numbers = [(at, signs_of(i), number_pattern(i)) for at, i in numbers]
+        whole = {part for _, name in self._names for part in (name.given[0], name.family[-1])}
+        self._clues = frozenset({anchor for _, _, anchors in self._anchors for anchor in anchors} | whole)
 
     def find(self, text: str, *, language: str = "") -> Sequence[Finding]:  # noqa: ARG002
         """See ``SubjectFinder``."""
@@ -124,15 +132,42 @@ class _Finder:
         found += self._born(low)
         return _placed(self._banded(low, found))
 
+    def screen(self, texts: Sequence[str]) -> Sequence[int]:
+        """See ``SubjectFinder``."""
+        passed: set[int] = set()
+        for first, batch in _batches(texts):
+            ends = list(accumulate(len(text) + len(_BETWEEN) for text in batch))
+            low = flat(_BETWEEN.join(batch))
+            for clue in self._clues:
+                at = low.find(clue)
+                while at >= 0:
+                    one = bisect(ends, at)
+                    passed.add(first + one)
+                    at = low.find(clue, ends[one])
+            # With separators out, or words put together, places are lost: each text is looked at only where one has it.
+            starts = [0, *ends]
+            if self._has_number(low):
+                passed |= {first + at for at in range(len(batch)) if self._has_number(low[starts[at] : ends[at]])}
+            if _is_hyphenated(low):
+                passed |= {first + at for at in range(len(batch)) if self._is_broken(low[starts[at] : ends[at]])}
+        return sorted(passed)
+
+    def _has_number(self, low: str) -> bool:
+        compact = _compact(low) if self._numbers else b""
+        return any(signs in compact for _, signs, _ in self._numbers)
+
+    def _is_broken(self, low: str) -> bool:
+        """Whether something of them may stand over the end of a line."""
+        joined = _joined(low)
+        return joined is not None and (any(clue in joined[0] for clue in self._clues) or self._has_number(joined[0]))
+
     def _is_weak(self, raw: _Raw) -> bool:
         return self.subject.identifiers[raw.identifier].kind in _WEAK
 
     def _numbered(self, low: str) -> Iterator[_Raw]:
         if not self._numbers:
             return
-        # Separators deleted at C speed: what is not in there is in no way in the text. Bytes of other separators than
-        # ASCII's may be bytes of letters too, which only lets more through.
-        compact = low.encode("utf-8", "surrogatepass").translate(None, _SEPARATORS)
+        compact = _compact(low)
         for at, signs, pattern in self._numbers:
             if signs in compact:
                 for match in pattern.finditer(low):
@@ -200,6 +235,26 @@ class _Finder:
             return False
         names = [i.value for i in self.subject.identifiers if i.kind == "name"]
         return any(spells(match[0], name) for match in _ADDRESS.finditer(low) for name in names)
+
+
+def _compact(low: str) -> bytes:
+    """Flat text without separators, which are deleted at C speed: a number that is not in there is in no way in it.
+
+    Bytes of other separators than ASCII's may be bytes of letters too, which only lets more through.
+    """
+    return low.encode("utf-8", "surrogatepass").translate(None, _SEPARATORS)
+
+
+def _batches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """Texts in stretches of about ``_BATCH_CHARS``, each with the index of its first."""
+    first, size = 0, 0
+    for at, text in enumerate(texts):
+        size += len(text)
+        if size >= _BATCH_CHARS:
+            yield first, texts[first : at + 1]
+            first, size = at + 1, 0
+    if first < len(texts):
+        yield first, texts[first:]
 
 
 _ADDRESS = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
@@ -296,9 +351,13 @@ def _scanned(word: str) -> str:
     return word
 
 
+def _is_hyphenated(low: str) -> bool:
+    return "-\n" in low or "\u00ad" in low
+
+
 def _joined(low: str) -> tuple[str, list[int]] | None:
     """The text with words put together that were hyphenated at a line's end, and where each of its characters stood."""
-    if "-\n" not in low and "\u00ad" not in low:
+    if not _is_hyphenated(low):
         return None
     pieces: list[str] = []
     places: list[int] = []

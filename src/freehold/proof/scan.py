@@ -1,39 +1,36 @@
 """A search of raw files for what should be gone. It shares no code with what stores or erases, and trusts no store.
 
-Every file below a folder is read, whatever it is: text in the encodings in which stores write it, within archives, and
-in databases a second time by column, since a row may lie in pieces. A search proves something only beside a *sentinel*:
-something alive that the same pass must find in the same place.
+Every file below a folder is read (hidden, unknown, left over), and its name too: in all writings of a text or a vector
+that ``freehold.proof.writings`` lists, and inside what ``freehold.proof.layers`` can open. A search proves something
+only beside a *sentinel*: something alive that the same pass must find in the same place. What is sought is in no
+report, only where it is.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import mmap
-import re
+import os
 import sqlite3
-import struct
-import unicodedata
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Literal
-from urllib.parse import quote
 
-import numpy as np
-from numpy.typing import NDArray
+from freehold.proof import layers
+from freehold.proof.matching import Matcher, Pattern
+
+CHUNK = 1 << 18
+DEPTH = 4
+"""Layers inside layers: an archive in an archive in a database, and one more."""
+_JOIN = 1 << 20
+_THREADS = 2
 
 Verdict = Literal["pass", "fail", "inconclusive"]
-
-SHORTEST_NEEDLE = 4
-"""Bytes: what is shorter stands everywhere."""
-_KEY_BYTES = 4
-_BLOCK_BYTES = 16 << 20
-_MOST_UNPACKED_BYTES = 256 << 20
-_ALNUM = re.compile(rb"[0-9A-Za-z]")
-_GZIP, _ZIP, _SQLITE = b"\x1f\x8b", b"PK\x03\x04", b"SQLite format 3\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,177 +47,187 @@ class Probe:
     hits: int
     places: tuple[str, ...] = ()
     """Files in which there were hits, relative to the house."""
+    unread: tuple[str, ...] = ()
+    """Files that could not be read, or not to their end."""
 
     @property
     def verdict(self) -> Verdict:
+        """``fail`` where there is a hit; ``pass`` where there is none, the control is and all was read."""
         if self.hits:
             return "fail"
-        return "pass" if self.control_hits else "inconclusive"
+        return "pass" if self.control_hits and not self.unread else "inconclusive"
 
 
-def plain_forms(text: str) -> set[bytes]:
-    """The bytes that a text may be stored as in UTF-8, in any case and either normal form."""
-    return {form for one in _spelled(text) if len(form := one.encode("utf-8", "surrogatepass")) >= SHORTEST_NEEDLE}
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Where the patterns of each owner are."""
+
+    found: Mapping[str, Mapping[str, int]]
+    """Owner -> file -> how often. A file whose name itself holds what is sought is told of as ``#`` and a number."""
+    unread: tuple[str, ...]
+    """What could not be read, or not to its end, as above."""
+    size_bytes: int
 
 
-def _spelled(text: str) -> set[str]:
-    spelled = {text, text.lower(), text.upper(), text.casefold()}
-    return spelled | {unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in spelled}
+def scan(root: Path, patterns: Iterable[Pattern]) -> Scanned:
+    """Look for patterns in every file under a folder and in the names of files and folders.
 
-
-def forms(text: str) -> set[bytes]:
-    """The bytes that a text may be stored as, those of fewer than ``SHORTEST_NEEDLE`` left out."""
-    found: set[bytes] = set()
-    for one in _spelled(text):
-        plain = one.encode("utf-8", "surrogatepass")
-        found |= {plain, one.encode("utf-16-le", "surrogatepass"), one.encode("utf-16-be", "surrogatepass")}
-        found |= {json.dumps(one)[1:-1].encode(), json.dumps(one).replace("/", "\\/")[1:-1].encode()}
-        found.add(quote(one, safe="").encode())
-        found.add(quote(one).encode())
-        found |= set(_base64(plain))
-    return {form for form in found if len(form) >= SHORTEST_NEEDLE}
-
-
-def _base64(data: bytes) -> Iterator[bytes]:
-    """The middle of its base64 at each of the three places where it may begin in a group of three bytes."""
-    for shift in range(3):
-        coded = base64.b64encode(bytes(shift) + data)
-        first = 4 if shift else 0
-        last = len(coded) - (4 if (shift + len(data)) % 3 else 0)
-        if last - first >= SHORTEST_NEEDLE * 2:
-            yield coded[first:last]
-
-
-def vector_forms(vector: NDArray[np.float32]) -> set[bytes]:
-    """The bytes in which the first numbers of a vector may be stored: float32 of both orders, float16, CBOR."""
-    head = [float(value) for value in vector[:6]]
-    cbor = b"".join(b"\xfa" + struct.pack(">f", value) for value in head)
-    half = np.asarray(vector[:12], dtype="<f2")
-    return {struct.pack("<6f", *head), struct.pack(">6f", *head), cbor, half.tobytes(), half.astype(">f2").tobytes()}
-
-
-class Needles:
-    """Many byte strings looked for in one pass: a table of their first bytes, then the whole of what fits."""
-
-    def __init__(self, needles: Iterable[bytes], *, whole: Iterable[bytes] = ()) -> None:
-        """``whole``: needles with no letter or digit of ASCII before or after them, so that none is part of a longer.
-
-        Raises ValueError for a needle of fewer than ``SHORTEST_NEEDLE`` bytes.
-        """
-        self._whole = frozenset(whole)
-        self._by_key: dict[int, list[bytes]] = {}
-        for needle in {*needles, *self._whole}:
-            if len(needle) < SHORTEST_NEEDLE:
-                raise ValueError("a needle is too short to mean anything")
-            self._by_key.setdefault(int.from_bytes(needle[:_KEY_BYTES], "little"), []).append(needle)
-        self._longest = max((len(needle) for found in self._by_key.values() for needle in found), default=0)
-        keys = np.array(sorted(self._by_key), dtype=np.uint32)
-        self._low = np.zeros(1 << 16, dtype=bool)
-        self._high = np.zeros(1 << 16, dtype=bool)
-        self._low[keys & 0xFFFF] = True
-        self._high[keys >> 16] = True
-
-    def count(self, data: bytes | mmap.mmap) -> int:
-        """How often any of them stands in the data."""
-        if not self._by_key:
-            return 0
-        total, size = 0, len(data)
-        for start in range(0, size, _BLOCK_BYTES):
-            block = data[start : min(size, start + _BLOCK_BYTES + self._longest)]
-            total += self._count(block, min(len(block), _BLOCK_BYTES))
-        return total
-
-    def _count(self, block: bytes, until: int) -> int:
-        """Those that begin before ``until``."""
-        total = 0
-        for shift in range(_KEY_BYTES):
-            usable = (len(block) - shift) // _KEY_BYTES
-            if usable <= 0:
-                continue
-            keys = np.frombuffer(block, dtype="<u4", count=usable, offset=shift)
-            likely = np.flatnonzero(self._low[keys & 0xFFFF])
-            likely = likely[self._high[keys[likely] >> 16]]
-            for at in likely.tolist():
-                place = at * _KEY_BYTES + shift
-                if place < until:
-                    total += sum(self._is_at(block, place, needle) for needle in self._by_key.get(int(keys[at]), ()))
-        return total
-
-    def _is_at(self, block: bytes, place: int, needle: bytes) -> bool:
-        if not block.startswith(needle, place):
-            return False
-        around = block[max(0, place - 1) : place] + block[place + len(needle) : place + len(needle) + 1]
-        return needle not in self._whole or not _ALNUM.search(around)
-
-
-def scan(root: Path, searches: Mapping[str, Needles]) -> dict[str, dict[str, int]]:
-    """Name of a search -> file relative to ``root`` -> how often it was found, where it was.
-
-    Every regular file is read, hidden ones and leftovers too; links are not followed. A file that vanishes or cannot be
-    read is told of by OSError: it cannot be left out in silence.
+    Links are not followed: one that leads out of the folder counts as unread. A file that vanishes meanwhile is none.
     """
-    found: dict[str, dict[str, int]] = {name: {} for name in searches}
-    for path in sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink()):
-        name = path.relative_to(root).as_posix()
-        for data in contents(path):
-            for search, needles in searches.items():
-                count = needles.count(data)
-                if count:
-                    found[search][name] = found[search].get(name, 0) + count
-    return found
+    return _Scan(root, Matcher(patterns)).done()
 
 
-def contents(path: Path) -> Iterator[bytes | mmap.mmap]:
-    """A file's bytes, and what is packed in it or, in a database, what its columns hold."""
-    if path.stat().st_size == 0:
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        yield data
-        head = data[:16]
-        if head.startswith(_GZIP):
-            yield zlib.decompressobj(31).decompress(data[:], _MOST_UNPACKED_BYTES)
-    if head.startswith(_ZIP) and zipfile.is_zipfile(path):
-        yield from _members(path)
-    if head == _SQLITE:
-        yield from columns(path)
+@dataclass
+class _Scan:
+    """One pass over a folder."""
+
+    root: Path
+    matcher: Matcher
+    found: dict[str, Counter[str]] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
+    size_bytes: int = 0
+    lock: Lock = field(default_factory=Lock)
+
+    def done(self) -> Scanned:
+        # The largest first: a database is read twice, and both passes go on side by side.
+        work = sorted(self._work(), key=lambda part: -part[0])
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(lambda part: part[1](), work))
+        found = {owner: dict(sorted(files.items())) for owner, files in self.found.items()}
+        return Scanned(found, tuple(sorted(self.unread)), self.size_bytes)
+
+    def _work(self) -> Iterator[tuple[int, Callable[[], None]]]:
+        """What is to be read, each with how many bytes that are."""
+        for number, (path, is_file) in enumerate(self._entries()):
+            name = os.fsencode(path.relative_to(self.root))
+            named = list(self.matcher.find(name))
+            file = f"#{number}" if named else os.fsdecode(name)
+            for _, pattern in named:
+                self._hit(pattern, file)
+            if not is_file:
+                continue
+            try:
+                about = path.stat()
+                if not stat.S_ISREG(about.st_mode):
+                    continue
+                with path.open("rb") as opened:
+                    head = opened.read(16)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                self.unread.add(file)
+                continue
+            yield about.st_size, partial(self._guarded, self._raw, path, file)
+            if head == layers.SQLITE:
+                yield about.st_size, partial(self._guarded, self._database, path, file)
+
+    def _entries(self) -> Iterator[tuple[Path, bool]]:
+        """Everything under the root in order of names, and whether it is to be read."""
+
+        def refused(error: OSError) -> None:
+            self.unread.add(os.path.relpath(error.filename, self.root))
+
+        for folder, folders, files in os.walk(self.root, onerror=refused):
+            folders.sort()
+            for name in (*folders, *sorted(files)):
+                path = Path(folder, name)
+                if path.is_symlink():
+                    # What it names under the root is read there; what lies elsewhere is not read, and that is said.
+                    if not path.resolve().is_relative_to(self.root.resolve()):
+                        self.unread.add(str(path.relative_to(self.root)))
+                    yield path, False
+                else:
+                    yield path, name in files
+
+    def _guarded(self, read: Callable[[Path, str], None], path: Path, file: str) -> None:
+        try:
+            read(path, file)
+        except FileNotFoundError:
+            pass  # gone meanwhile
+        except (OSError, sqlite3.Error):
+            self.unread.add(file)
+
+    def _raw(self, path: Path, file: str) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            # Not mapped: a file that its writer cuts short while it is mapped kills whoever reads on.
+            self.size_bytes += self._bytes(partial(_pread, descriptor), file, 0)
+        finally:
+            os.close(descriptor)
+
+    def _bytes(self, read: layers.Read, file: str, depth: int) -> int:
+        """Look at all that can be read, and inside it; how many bytes there were."""
+        overlap = max(self.matcher.longest + 1, 32)
+        at = 0
+        while True:
+            before = min(at, 4)  # whether a pattern begins something is told by what comes before it
+            data = read(at - before, before + CHUNK + overlap)
+            last = len(data) < before + CHUNK + overlap
+            until = len(data) if last else before + CHUNK
+            for offset, pattern in self.matcher.find(data):
+                if before <= offset < until:
+                    self._hit(pattern, file)
+            if depth < DEPTH:
+                for layer in layers.streams(data[before : until + 16], at, read):
+                    if layer.offset < at + CHUNK or last:
+                        self._layer(layer, file, depth)
+            if last:
+                return at - before + len(data)
+            at += CHUNK
+
+    def _layer(self, layer: layers.Layer, file: str, depth: int) -> None:
+        if not layer.whole:
+            self.unread.add(file)
+        self._bytes(partial(_slice, layer.data), file, depth + 1)
+
+    def _database(self, path: Path, file: str) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            for values in (layers.cells(path), self._seams(path, partial(_pread, descriptor))):
+                for joined in _joined(values):
+                    self._bytes(partial(_slice, joined), file, 1)
+        finally:
+            os.close(descriptor)
+
+    def _seams(self, path: Path, read: layers.Read) -> Iterator[bytes]:
+        for suffix in ("-wal", "-journal"):
+            beside = path.with_name(path.name + suffix)
+            log = beside.read_bytes() if beside.is_file() and not beside.is_symlink() else b""
+            if log or suffix == "-journal":
+                yield from layers.seams(read, partial(_slice, log), self.matcher.longest)
+                return
+
+    def _hit(self, pattern: Pattern, file: str) -> None:
+        with self.lock:
+            self.found.setdefault(pattern.owner, Counter())[file] += 1
 
 
-def _members(path: Path) -> Iterator[bytes]:
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if member.file_size <= _MOST_UNPACKED_BYTES and not member.flag_bits & 1:
-                yield archive.read(member)
+def _pread(descriptor: int, offset: int, size: int) -> bytes:
+    return os.pread(descriptor, size, offset)
 
 
-def columns(path: Path) -> Iterator[bytes]:
-    """Every value of every table of a database that is text or bytes, some megabytes at a time, by its own reader."""
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    try:
-        connection.text_factory = bytes
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        for (table,) in tables:
-            piece: list[bytes] = []
-            size = 0
-            quoted = table.decode().replace('"', '""')
-            for row in connection.execute(f'SELECT * FROM "{quoted}"'):  # noqa: S608 - its own name, quoted
-                values = [value for value in row if isinstance(value, bytes)]
-                piece += values
-                size += sum(map(len, values))
-                if size > _BLOCK_BYTES:
-                    yield b"\0".join(piece)
-                    piece, size = [], 0
-            yield b"\0".join(piece)
-    finally:
-        connection.close()
+def _slice(data: bytes, offset: int, size: int) -> bytes:
+    return data[offset : offset + size]
+
+
+def _joined(values: Iterator[bytes]) -> Iterator[bytes]:
+    """Many values as few buffers, each value at a multiple of four bytes and apart from the next."""
+    held: list[bytes] = []
+    size = 0
+    for value in values:
+        held.append(value + bytes(4 + -len(value) % 4))
+        size += len(held[-1])
+        if size >= _JOIN:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 def rows(path: Path, query: str, values: Sequence[str] = ()) -> int:
     """The number that a query gives of a database, by its own reader; 0 where there is no such file."""
     if not path.exists():
         return 0
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    try:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
         (count,) = connection.execute(query, values).fetchone()
         return int(count)
-    finally:
-        connection.close()
