@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
+from importlib import resources
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from freehold.core.deadline import due_after
 from freehold.proof import verify
 from freehold.proof.certificate import Certificate, Finding, Model, Store
 from freehold.proof.signing import PAYLOAD_TYPE, Signer, pae
+from freehold.store.ledger import HouseLedger
 
 UUID, DIGEST, NOW = "00000000-0000-4000-8000-000000000000", "ab" * 32, "2026-11-26T12:00:00+00:00"
 HONEST = Certificate(
@@ -34,7 +39,7 @@ HONEST = Certificate(
     backups={"cleared": 3, "pending": 0},
     fence=5,
     commitment=DIGEST,
-    probes=(Finding("raw-text", "raw-bytes", "house", 4, 0, "pass"),),
+    probes=(Finding("raw-text", "raw-bytes", "house", 4, 0, 0, "pass"),),
     seconds={"erased": 1.5},
     software="freehold 0.1.0",
 )  # fmt: skip
@@ -44,10 +49,12 @@ DISHONEST = {
     "a pending model": {"models": (Model(UUID, "pending", "", "", "", NOW),)},
     "a pending backup": {"backups": {"cleared": 0, "pending": 1}},
     "an undecided document": {"identity": {**WHO, "unresolved": 1}},
-    "a failed probe": {"probes": (Finding("raw-text", "raw-bytes", "house", 4, 2, "fail"),)},
-    "a probe that could not look": {"probes": (Finding("raw-text", "raw-bytes", "house", 0, 0, "inconclusive"),)},
-    "a probe that says pass and found something": {"probes": (Finding("x", "raw-bytes", "house", 4, 2, "pass"),)},
-    "a probe that says pass without control": {"probes": (Finding("x", "raw-bytes", "house", 0, 0, "pass"),)},
+    "a failed probe": {"probes": (Finding("raw-text", "raw-bytes", "house", 4, 2, 0, "fail"),)},
+    "a probe that could not look": {"probes": (Finding("raw-text", "raw-bytes", "house", 0, 0, 0, "inconclusive"),)},
+    "a probe that says pass and found something": {"probes": (Finding("x", "raw-bytes", "house", 4, 2, 0, "pass"),)},
+    "a probe that says pass without control": {"probes": (Finding("x", "raw-bytes", "house", 0, 0, 0, "pass"),)},
+    "a probe that could not read all": {"probes": (Finding("x", "raw-bytes", "house", 4, 0, 1, "inconclusive"),)},
+    "a probe that says pass and could not read all": {"probes": (Finding("x", "raw-bytes", "house", 4, 0, 1, "pass"),)},
     "no probe": {"probes": ()},
     "no store": {"stores": ()},
     "a kept document": {"exempt": {"17(3)(b)": 1}},
@@ -63,21 +70,53 @@ DISHONEST = {
 }
 
 
-def bundle(statement: dict) -> dict:
-    import base64
+SCHEMA = Draft202012Validator(
+    json.loads(resources.files("freehold.proof").joinpath("certificate.schema.json").read_text(encoding="utf-8"))
+)
+BEYOND_A_SCHEMA = {"issued before it was received"}
 
-    signer = Signer.new()
-    return {"envelope": signer.envelope(statement), "publicKey": base64.b64encode(signer.public).decode()}
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory):
+    made = HouseLedger(tmp_path_factory.mktemp("ledger"))
+    for _ in range(5):
+        made.append("access.shown", counts={"documents": 1})
+    return made
 
 
-def test_an_honest_one_is_read_as_it_was_made():
+@pytest.fixture
+def bundle(ledger):
+    def make(statement: dict) -> dict:
+        signer = Signer.new()
+        envelope = signer.envelope(statement)
+        digest = sha256(base64.b64decode(envelope["payload"])).hexdigest()
+        codes = {"verdict": "COMPLETE"}
+        index = ledger.append("erasure.certified", ids={"request": UUID}, digests={"certificate": digest}, codes=codes)
+        logged = ledger.inclusion(index)
+        return {
+            "envelope": envelope,
+            "publicKey": base64.b64encode(signer.public).decode(),
+            "log": {
+                "leaf": base64.b64encode(logged.leaf).decode(),
+                "index": index,
+                "path": [base64.b64encode(part).decode() for part in logged.path],
+                "checkpoint": logged.checkpoint,
+                "publicKey": base64.b64encode(logged.public).decode(),
+            },
+        }
+
+    return make
+
+
+def test_an_honest_one_is_read_as_it_was_made(bundle):
+    SCHEMA.validate(HONEST.statement())
     assert verify.verify(bundle(HONEST.statement())) == HONEST.predicate()
     told = verify.told(HONEST.predicate()).splitlines()
     assert told[1].split() == ["not", "reached", "source-files"]
 
 
 @pytest.mark.parametrize("what", DISHONEST)
-def test_a_dishonest_one_is_refused_where_it_is_made_and_where_it_is_read(what):
+def test_a_dishonest_one_is_refused_where_it_is_made_and_where_it_is_read(what, bundle):
     with pytest.raises(ValueError):  # noqa: PT011 - whatever of it is noticed first
         dataclasses.replace(HONEST, **DISHONEST[what])
     statement = HONEST.statement()
@@ -88,6 +127,36 @@ def test_a_dishonest_one_is_refused_where_it_is_made_and_where_it_is_read(what):
         statement["subject"][0]["name"] = f"erasure-request:{changes['request']}"
     with pytest.raises(verify.Invalid):
         verify.verify(bundle(statement))
+    assert SCHEMA.is_valid(statement) == (what in BEYOND_A_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("index", lambda at: at - 1),
+        ("index", lambda _: True),
+        ("path", lambda path: path[::-1]),
+        ("path", lambda path: path[:-1]),
+        ("path", lambda path: [*path, path[0]]),
+        ("checkpoint", lambda note: note.replace("\n6\n", "\n7\n", 1) + "x"),
+        ("checkpoint", lambda note: note.replace("freehold", "another")),
+        ("leaf", lambda leaf: base64.b64encode(base64.b64decode(leaf) + b" ").decode()),
+        ("publicKey", lambda _: base64.b64encode(Signer.new().public).decode()),
+    ],
+)
+def test_a_certificate_that_is_not_in_the_log_is_refused(bundle, part, change):
+    whole = bundle(HONEST.statement())
+    assert verify.verify(whole)
+    with pytest.raises(verify.Invalid):
+        verify.verify({**whole, "log": {**whole["log"], part: change(whole["log"][part])}})
+
+
+def test_the_leaf_of_another_certificate_does_not_do(bundle):
+    one, other = bundle(HONEST.statement()), bundle(dataclasses.replace(HONEST, fence=6).statement())
+    with pytest.raises(verify.Invalid, match="another certificate"):
+        verify.verify({**one, "log": other["log"]})
+    with pytest.raises(verify.Invalid, match="expected"):
+        verify.verify(one, log_key=Signer.new().public)
 
 
 def _plain(value):
@@ -96,9 +165,10 @@ def _plain(value):
     return value
 
 
-def test_unknown_fields_and_other_keys_are_refused():
+def test_unknown_fields_and_other_keys_are_refused(bundle):
     statement = HONEST.statement()
     statement["predicate"]["subjectName"] = "Anna Keller"
+    assert not SCHEMA.is_valid(statement)
     with pytest.raises(verify.Invalid, match="other fields"):
         verify.verify(bundle(statement))
     with pytest.raises(verify.Invalid, match="another key"):

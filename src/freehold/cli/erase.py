@@ -271,6 +271,7 @@ def retrain(context: typer.Context, as_json: Json = False) -> None:
 def verify(
     certificate: Annotated[Path, typer.Argument(help="The certificate, as freehold erase wrote it.")],
     key: Annotated[str, typer.Option(help="The house's public key in base64, as it is known from elsewhere.")] = "",
+    log_key: Annotated[str, typer.Option(help="The public key of the house's ledger, likewise.")] = "",
     as_json: Json = False,
 ) -> None:
     """Check a certificate, without a house: exit 0 if it holds, 1 if not.
@@ -290,7 +291,8 @@ def verify(
     try:
         bundle = json.loads(written)
         offline.need(written == offline.canonical(bundle), "the file is not as it was written")
-        found = offline.verify(bundle, base64.b64decode(key, validate=True) if key else None)
+        keys = [base64.b64decode(one, validate=True) if one else None for one in (key, log_key)]
+        found = offline.verify(bundle, *keys)
     except (ValueError, binascii.Error, offline.Invalid) as problem:
         if as_json:
             output.print_json({"valid": False, "problem": str(problem)})

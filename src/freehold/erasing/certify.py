@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import resources
@@ -48,16 +49,33 @@ def certify(house: House, request: ErasureRequest, verified: Verified) -> Certif
     request = requests.update(replace(request, stage="certified", reached={**request.reached, **reached}))
     certificate = _written(house, request, verified, issued=now)
     signer = signer_of(house)
+    envelope = signer.envelope(certificate.statement())
+    digests, codes = {"certificate": _digest(envelope)}, {"verdict": certificate.verdict}
+    index = house.ledger.append("erasure.certified", ids={"request": request.id}, digests=digests, codes=codes)
+    logged = house.ledger.inclusion(index)
     bundle = {
-        "envelope": signer.envelope(certificate.statement()),
-        "publicKey": base64.b64encode(signer.public).decode(),
+        "envelope": envelope,
+        "publicKey": _coded(signer.public),
+        "log": {
+            "leaf": _coded(logged.leaf),
+            "index": logged.index,
+            "path": [_coded(part) for part in logged.path],
+            "checkpoint": logged.checkpoint,
+            "publicKey": _coded(logged.public),
+        },
     }
     offline.verify(bundle, signer.public)
-    written = offline.canonical(bundle)
-    path = requests.put_certificate(request.id, written)
-    digests, codes = {"certificate": hashlib.sha256(written).hexdigest()}, {"verdict": certificate.verdict}
-    house.ledger.append("erasure.certified", ids={"request": request.id}, digests=digests, codes=codes)
+    path = requests.put_certificate(request.id, offline.canonical(bundle))
     return Certified(requests.update(replace(request, certificate=certificate.verdict)), certificate, path)
+
+
+def _digest(envelope: Mapping[str, Any]) -> str:
+    """Of the statement that was signed: what the ledger and the next certificate name it by."""
+    return hashlib.sha256(base64.b64decode(envelope["payload"])).hexdigest()
+
+
+def _coded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _written(house: House, request: ErasureRequest, verified: Verified, *, issued: str) -> Certificate:
@@ -109,7 +127,9 @@ def _written(house: House, request: ErasureRequest, verified: Verified, *, issue
         fence=house.shelf.fence.counts().get(request.id, 0),
         commitment=_commitment(house, request),
         probes=[
-            Finding(probe.id, probe.kind, probe.target, probe.control_hits, probe.hits, probe.verdict)
+            Finding(
+                probe.id, probe.kind, probe.target, probe.control_hits, probe.hits, len(probe.unread), probe.verdict
+            )
             for probe in verified.probes
         ],
         seconds=dict(request.seconds),
@@ -135,7 +155,7 @@ def _models(house: House, request: ErasureRequest) -> list[Model]:
 
 def _digest_of_latest(house: House, request: ErasureRequest) -> str:
     latest = requests_of(house).certificate(request.id)
-    return hashlib.sha256(latest).hexdigest() if latest else ""
+    return _digest(json.loads(latest)["envelope"]) if latest else ""
 
 
 def _commitment(house: House, request: ErasureRequest) -> str:

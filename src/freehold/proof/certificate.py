@@ -59,6 +59,8 @@ class Finding:
     target: str
     controlHits: int  # noqa: N815 - as JSON has it
     hits: int
+    unread: int
+    """Files that could not be read to their end."""
     verdict: Literal["pass", "fail", "inconclusive"]
 
 

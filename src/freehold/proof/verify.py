@@ -1,12 +1,14 @@
-"""Check an erasure certificate on any machine: ``python verify.py CERTIFICATE.json [--key PUBLIC_KEY]``.
+"""Check an erasure certificate on any machine: ``python verify.py CERTIFICATE.json [--key KEY] [--log-key KEY]``.
 
 This file stands alone: standard library and ``cryptography``, nothing of Freehold. It checks the signature, that the
-certificate says nothing but what its form allows, and that its verdict goes with what it says. What was not reached is
-printed first, and what no certificate can prove last. Exit 0: all holds; 1: it does not.
+certificate says nothing but what its form allows, that its verdict goes with what it says, and that it stands in the
+house's log (RFC 6962, under a C2SP checkpoint). What was not reached is printed first, and what no certificate can
+prove last. Exit 0: all holds; 1: it does not.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import binascii
 import json
@@ -42,13 +44,13 @@ class Invalid(Exception):
     """What does not hold."""
 
 
-def verify(bundle: Any, key: bytes | None = None) -> dict[str, Any]:
-    """The certificate in a bundle ``{"envelope": ..., "publicKey": ...}``, if it holds. Raises Invalid.
+def verify(bundle: Any, key: bytes | None = None, log_key: bytes | None = None) -> dict[str, Any]:
+    """The certificate in a bundle ``{"envelope": ..., "publicKey": ..., "log": ...}``, if it holds. Raises Invalid.
 
-    ``key``: the 32 bytes of the house's public key as they are known from elsewhere; None takes the bundle's own, and
-    then shows only that whoever has that key signed.
+    ``key``: the 32 bytes of the house's public key as they are known from elsewhere, ``log_key`` those of its log; None
+    takes the bundle's own, and then shows only that whoever has that key signed.
     """
-    fields(bundle, "the bundle", {"envelope", "publicKey"})
+    fields(bundle, "the bundle", {"envelope", "publicKey", "log"})
     known = key or decoded(bundle["publicKey"], "publicKey")
     need(len(known) == 32, "the public key is none")
     need(decoded(bundle["publicKey"], "publicKey") == known, "the certificate names another key than the one expected")
@@ -59,7 +61,59 @@ def verify(bundle: Any, key: bytes | None = None) -> dict[str, Any]:
     check(certificate)
     subject = [{"name": f"erasure-request:{certificate['request']}", "digest": {"sha256": certificate["commitment"]}}]
     need(statement["subject"] == subject, "it speaks of another request than it is about")
+    check_log(bundle["log"], certificate, decoded(bundle["envelope"]["payload"], "payload"), log_key)
     return certificate  # type: ignore[no-any-return]
+
+
+def check_log(log: Any, certificate: Any, payload: bytes, log_key: bytes | None) -> None:
+    """Whether a leaf of the log speaks of this certificate, and a signed checkpoint covers that leaf."""
+    fields(log, "the log's part", {"leaf", "index", "path", "checkpoint", "publicKey"})
+    leaf = decoded(log["leaf"], "the leaf")
+    told = json.loads(leaf)
+    right = {"certificate": sha256(payload).hexdigest()}
+    need(isinstance(told, dict) and told.get("kind") == "erasure.certified", "the log's leaf is of something else")
+    need(told.get("digests") == right, "the log's leaf is of another certificate")
+    need(told.get("ids") == {"request": certificate["request"]}, "the log's leaf is of another request")
+    public = decoded(log["publicKey"], "the log's key")
+    need(log_key is None or public == log_key, "the log has another key than the one expected")
+    size, root = checkpoint(log["checkpoint"], public)
+    path = [decoded(part, "the path") for part in listed(log["path"])]
+    need(type(log["index"]) is int and included(leaf, log["index"], size, path) == root, "it does not stand in the log")
+
+
+def checkpoint(note: Any, public: bytes) -> tuple[int, bytes]:
+    """Size and root of a log in its signed note (c2sp.org/tlog-checkpoint)."""
+    need(isinstance(note, str) and note.count("\n\n") == 1 and note.endswith("\n"), "the checkpoint is no signed note")
+    text, _, signature = note.partition("\n\n")
+    origin, *lines = text.split("\n")
+    need(len(lines) == 2 and lines[0].isdecimal(), "the checkpoint is not of its form")
+    dash, name, coded = (*signature.rstrip("\n").split(" "), "", "", "")[:3]
+    need((dash, name) == ("\u2014", origin), "the checkpoint is signed by another log")
+    signed = decoded(coded, "the checkpoint's signature")
+    need(signed[:4] == sha256(origin.encode() + b"\n\x01" + public).digest()[:4], "the log has another key")
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signed[4:], f"{text}\n".encode())
+    except (InvalidSignature, ValueError):
+        raise Invalid("the checkpoint's signature does not fit") from None
+    return int(lines[0]), decoded(lines[1], "the root")
+
+
+def included(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes | None:
+    """The root that a leaf and its audit path lead to (RFC 9162 2.1.3.2); None where they lead nowhere."""
+    if not 0 <= index < size:
+        return None
+    at, last, found = index, size - 1, sha256(b"\x00" + leaf).digest()
+    for beside in path:
+        if last == 0:
+            return None
+        if at % 2 or at == last:
+            found = sha256(b"\x01" + beside + found).digest()
+            while at % 2 == 0 and at:
+                at, last = at // 2, last // 2
+        else:
+            found = sha256(b"\x01" + found + beside).digest()
+        at, last = at // 2, last // 2
+    return found if last == 0 else None
 
 
 def canonical(bundle: Any) -> bytes:
@@ -147,16 +201,17 @@ def check_parts(it: Any) -> None:
     fields(it["backups"], "backups", {"cleared", "pending"})
     counts(it["backups"], None)
     for probe in listed(it["probes"]):
-        fields(probe, "a probe", {"id", "kind", "target", "controlHits", "hits", "verdict"})
+        fields(probe, "a probe", {"id", "kind", "target", "controlHits", "hits", "unread", "verdict"})
         for name in ("id", "kind", "target"):
             fits(probe[name], WORD)
-        counts({"hits": probe["hits"], "controlHits": probe["controlHits"]}, None)
+        counts({name: probe[name] for name in ("hits", "controlHits", "unread")}, None)
 
 
 def check_honesty(it: Any) -> None:
     """A verdict that leaves anything out is none."""
     for probe in it["probes"]:
-        right = "fail" if probe["hits"] else "pass" if probe["controlHits"] else "inconclusive"
+        looked = probe["controlHits"] and not probe["unread"]
+        right = "fail" if probe["hits"] else "pass" if looked else "inconclusive"
         need(probe["verdict"] == right, f"probe {probe['id']} says {probe['verdict']} and found otherwise")
     verdict = it["verdict"]
     if verdict == "FAILED":
@@ -236,25 +291,26 @@ def told(it: dict[str, Any]) -> str:
 
 def main(arguments: list[str]) -> int:
     """The command."""
-    if (
-        not arguments
-        or arguments[0].startswith("-")
-        or len(arguments) not in {1, 3}
-        or arguments[1:2] not in ([], ["--key"])
-    ):
-        print("usage: python verify.py CERTIFICATE.json [--key PUBLIC_KEY_IN_BASE64]", file=sys.stderr)  # noqa: T201
-        return 2
+    parser = argparse.ArgumentParser(description="Check an erasure certificate.")
+    parser.add_argument("certificate")
+    parser.add_argument("--key", type=_key, help="the house's public key in base64, as it is known from elsewhere")
+    parser.add_argument("--log-key", type=_key, help="the public key of the house's log, likewise")
+    given = parser.parse_args(arguments)
     try:
-        with open(arguments[0], "rb") as file:  # noqa: PTH123 - stands alone
+        with open(given.certificate, "rb") as file:  # noqa: PTH123 - stands alone
             written = file.read()
         bundle = json.loads(written)
         need(written == canonical(bundle), "the file is not as it was written")
-        certificate = verify(bundle, base64.b64decode(arguments[2]) if len(arguments) > 1 else None)
+        certificate = verify(bundle, given.key, given.log_key)
     except (OSError, ValueError, Invalid) as problem:
         print(f"invalid: {problem}", file=sys.stderr)  # noqa: T201
         return 1
     print(told(certificate))  # noqa: T201
     return 0
+
+
+def _key(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 if __name__ == "__main__":

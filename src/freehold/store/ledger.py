@@ -39,6 +39,18 @@ class Damage:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """A leaf, its audit path (RFC 6962 2.1.1) and the checkpoint that covers it, a signed note."""
+
+    leaf: bytes
+    index: int
+    path: tuple[bytes, ...]
+    checkpoint: str
+    public: bytes
+    """The log's key."""
+
+
 class HouseLedger:
     """The port ``freehold.core.ledger.Ledger`` over one directory, made when a leaf is first added."""
 
@@ -111,6 +123,15 @@ class HouseLedger:
                 data[at : at + merkle.HASH_BYTES] for at in range(0, width * merkle.HASH_BYTES, merkle.HASH_BYTES)
             ]
         return found
+
+    def inclusion(self, index: int) -> Inclusion:
+        """What shows anybody that a leaf is in the ledger as it is now. Raises IndexError where there is none."""
+        with self._alone():
+            hashes = self.hashes()
+            path = merkle.proof(hashes, index)
+            leaf = next(self.entries(index))
+            note = (self.root / "checkpoint").read_text(encoding="utf-8")
+            return Inclusion(leaf, index, tuple(path), note, self.public)
 
     def verify(self) -> list[Damage]:
         """Everything recomputed from the leaves: hashes, tiles, root, signature, schema, order of times."""
