@@ -184,6 +184,14 @@ class PrivacySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    """[schedule]: what ``freehold schedule run`` does, and how often."""
+
+    retrain_days: int = _setting(7, "between two rounds of training again without the erased; 0: never", low=0)
+    reprobe_days: int = _setting(30, "between two searches for what certificates say is gone; 0: never", low=0)
+
+
+@dataclass(frozen=True, slots=True)
 class TrackingSettings:
     """[tracking]: where trained versions are logged besides the house's own registry."""
 
@@ -208,6 +216,7 @@ class Settings:
     judge: JudgeSettings = JudgeSettings()
     gate: GateSettings = GateSettings()
     privacy: PrivacySettings = PrivacySettings()
+    schedule: ScheduleSettings = ScheduleSettings()
     tracking: TrackingSettings = TrackingSettings()
     origins: Mapping[str, str] = field(default_factory=dict)
 

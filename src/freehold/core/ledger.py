@@ -36,6 +36,7 @@ Kind = Literal[
     "access.shown",
     "backup.made",
     "backup.restored",
+    "schedule.ran",
 ]
 
 _IDS = {"house", "request", "version", "restriction", "backup", "document", "experiment"}
@@ -50,6 +51,8 @@ _CODES: Mapping[str, frozenset[str]] = {
     "basis": frozenset(f"17(3)({letter})" for letter in "abcde"),
     "ground": frozenset({*(f"17(1)({letter})" for letter in "abcdef"), "retention-expiry", "controller-initiative"}),
     "clock": frozenset({"went-back"}),
+    "task": frozenset({"retrain", "reprobe"}),
+    "outcome": frozenset({"done", "failed"}),
 }
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

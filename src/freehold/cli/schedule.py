@@ -1,0 +1,72 @@
+"""``freehold schedule``: its options, and what it prints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any, cast, get_args
+
+import typer
+from rich.markup import escape
+
+from freehold.cli import output
+from freehold.cli.common import Json, open_house
+from freehold.core.errors import UsageError
+from freehold.schedule import Planned, Task, planned, run_due
+
+schedule_app = typer.Typer(help="What is done again and again in a house.", invoke_without_command=True)
+
+
+@schedule_app.callback()
+def schedule(context: typer.Context, as_json: Json = False) -> None:
+    """List what is done again and again, when it was last and will be next, and what was missed."""
+    if context.invoked_subcommand is not None:
+        return
+    now = datetime.now(UTC)
+    with open_house(context) as house:
+        plan = planned(house, now)
+    if as_json:
+        output.print_json({"tasks": [_json(one, now) for one in plan]})
+        return
+    table = output.plain_table("task", "every", "last run", "outcome", "next run", "missed")
+    for one in plan:
+        every = output.many(one.every_days, "day") if one.every_days else "never"
+        last, outcome = (one.last.at[:16].replace("T", " "), one.last.outcome) if one.last else ("-", "-")
+        following = one.next.isoformat(sep=" ")[:16] if one.next else "-"
+        table.add_row(one.task, every, last, outcome, "now" if one.is_due(now) else following, str(one.missed))
+    output.out.print(table)
+
+
+@schedule_app.command("run")
+def run(
+    context: typer.Context,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Do this one (retrain, reprobe), whether it is due or not; repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Do what is due, for cron or a systemd timer: exit 0 when all went well, 1 when something failed."""
+    with open_house(context) as house, output.progress_bars() as progress:
+        ran = run_due(house, progress, only=[_task(name) for name in task or ()])
+    if as_json:
+        output.print_json({name: asdict(one) for name, one in ran.items()})
+    elif not ran:
+        output.out.print("nothing is due")
+    for name, one in () if as_json else ran.items():
+        items = output.many(one.items, "model version" if name == "retrain" else "certificate")
+        told = items if one.outcome == "done" else f"[red]failed:[/] {escape(one.problem)}"
+        output.out.print(f"{name}: {told}", soft_wrap=True)
+    if any(one.outcome == "failed" for one in ran.values()):
+        raise typer.Exit(1)
+
+
+def _task(name: str) -> Task:
+    for task in get_args(Task):
+        if task == name:
+            return cast("Task", task)
+    raise UsageError(f"there is no task {name!r}", hint=f"one of: {', '.join(get_args(Task))}")
+
+
+def _json(one: Planned, now: datetime) -> dict[str, Any]:
+    following = one.next.isoformat(timespec="seconds") if one.next else ""
+    return {**asdict(one), "next": following, "due": one.is_due(now)}
