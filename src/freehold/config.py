@@ -179,6 +179,12 @@ class GateSettings:
 class PrivacySettings:
     """[privacy]: how people are found in what the house holds, and how soon a model forgets them."""
 
+    detector: Literal["rampart", "presidio"] = _setting(
+        "rampart", "which engine finds people, beside the rules by shape"
+    )
+    presidio_models: tuple[str, ...] = _setting(
+        ("en_core_web_sm",), "for presidio: a spaCy model for each of house.languages, package or folder"
+    )
     numbers: tuple[str, ...] = _setting((), "regular expressions of numbers under which people are known here")
     switch_off_days: int = _setting(30, "days after which such a model stops serving, replaced or not", low=1)
 

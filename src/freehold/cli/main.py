@@ -18,9 +18,7 @@ from freehold.cli.common import Json, open_house
 from freehold.cli.demo import print_demo
 from freehold.core.errors import FreeholdError, HouseFault, UsageError
 from freehold.core.fence import Override
-
-DETECTOR = "rampart"
-"""Finds people in what is to be learned from."""
+from freehold.detectors import RAMPART
 
 app = typer.Typer(
     name="freehold",
@@ -84,7 +82,7 @@ def init(
     with House.create(folder, values) as house:
         model = house.settings.embedder_model
     if pull:
-        for needed in (model, DETECTOR):
+        for needed in (model, RAMPART):
             models.pull_model(needed, to=None)
     if as_json:
         output.print_json({"house": str(folder.resolve()), "model": model})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from freehold.core.experiment import Experiment
 from freehold.core.types import Answer
+from freehold.detectors import RAMPART
 from freehold.house import House
 from freehold.journeys.ingest import IngestReport, Progress
 from freehold.measure.report.page import render
@@ -19,7 +20,6 @@ from freehold.measuring.words import detail
 from freehold.models.pull import pull
 from freehold.tuning import adapter, data
 from freehold.tuning.candidate import Tuned
-from freehold.tuning.pseudonyms import MODEL as DETECTOR
 
 MERIDIAN = Path(__file__).parent / "meridian"
 DESK = MERIDIAN / "desk"
@@ -64,7 +64,7 @@ def walk(keep: Path | None, *, progress: Progress, download: Callable[[str, int]
     with _folder(keep) as folder:
         values = {"house.name": "Meridian", "house.languages": LANGUAGES}
         with House.create(folder, values) as house:
-            for model in (house.settings.embedder_model, DETECTOR):
+            for model in (house.settings.embedder_model, RAMPART):
                 pull(model, progress=download)
             report = house.ingest([MERIDIAN / "documents"], progress=progress)
             kept = evaluate(house, MEASURED, progress=progress)

@@ -41,20 +41,18 @@ from freehold.core.ids import new_id
 from freehold.core.ledger import Kind
 from freehold.core.ports import Detector
 from freehold.core.shelf import Changes
+from freehold.detectors import open_detector_for
 from freehold.erasing.holders import ModelsHolder, holders_of, taint_note
 from freehold.house import House
 from freehold.journeys.erase import Case, as_title, judge, locate, redact, settle
 from freehold.journeys.ingest import Progress, Raw, entries_of
 from freehold.journeys.resolve import resolve
-from freehold.models.manifest import locate as model_folder
-from freehold.privacy.detect import open_detector
 from freehold.privacy.subjects import open_finder
 from freehold.store.lock import writer_lock
 from freehold.store.requests import RequestFolder
 from freehold.store.training import TrainingFolder
 from freehold.tuning.sets import TRAINING
 
-DETECTOR = "rampart"
 REQUESTS = "requests"
 """Folder of the requests in a house."""
 
@@ -158,8 +156,8 @@ def resolved(house: House, subject: Subject, detector: Detector, progress: Progr
 
 
 def detector_of(house: House) -> Detector:
-    """Finds people at all, to tell whom else a document names. Raises ModelNotFound where it was not pulled."""
-    return open_detector(model_folder(DETECTOR), threads=house.settings.embedder.threads or 1)
+    """Finds people at all, to tell whom else a document names. Raises as ``open_detector_for``."""
+    return open_detector_for(house.settings)
 
 
 def preview(house: House, subject: Subject, progress: Progress) -> Preview:

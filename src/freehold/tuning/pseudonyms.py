@@ -10,16 +10,13 @@ from typing import Protocol
 from freehold.core.ids import sha256_hex
 from freehold.core.ports import Detector
 from freehold.core.training import PseudonymCheck
+from freehold.detectors import engine_for, open_detector_for
 from freehold.house import House
-from freehold.models.manifest import locate
 from freehold.privacy.check import check, read_sample
-from freehold.privacy.detect import VERSION, open_detector
 from freehold.privacy.pseudonymise import kinds, pseudonymise
 from freehold.privacy.words import ordinary_words
 from freehold.store.training import TrainingFolder
 from freehold.tuning.sets import TRAINING
-
-MODEL = "rampart"
 
 _BATCH = 256
 
@@ -53,21 +50,22 @@ class Pseudonymiser(Protocol):
 
 
 class HousePseudonymiser:
-    """The packaged detector, told which words are ordinary in the house, and surrogates under the house's own key.
+    """The house's detector, told which words are ordinary in the house, and surrogates under the house's own key.
 
-    The model is opened when it is first needed. Raises ModelNotFound where it is not here.
+    The model is opened when it is first needed. Raises ModelNotFound where it is not here, SettingsError
+    where its engine is not installed.
     """
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._folder = locate(MODEL)
+        self._engine = engine_for(house.settings)
         languages = house.settings.house.languages
         self._language = languages[0] if len(languages) == 1 else ""
 
     @cached_property
     def name(self) -> str:
         """Its rules and its key, by their digests."""
-        return f"{MODEL}/rules-{VERSION}/key-{sha256_hex(self._key)[:8]}"
+        return f"{self._engine}/key-{sha256_hex(self._key)[:8]}"
 
     @cached_property
     def _key(self) -> bytes:
@@ -75,8 +73,7 @@ class HousePseudonymiser:
 
     @cached_property
     def _detector(self) -> Detector:
-        threads = self._house.settings.embedder.threads or 1
-        return open_detector(self._folder, threads=threads, ordinary=ordinary_words(self._house.shelf.texts()))
+        return open_detector_for(self._house.settings, ordinary=ordinary_words(self._house.shelf.texts()))
 
     def disguise(self, texts: Sequence[str], *, progress: Callable[[int], None]) -> Disguised:
         """See ``Pseudonymiser``."""
