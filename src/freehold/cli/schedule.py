@@ -41,7 +41,8 @@ def schedule(context: typer.Context, as_json: Json = False) -> None:
 def run(
     context: typer.Context,
     task: Annotated[
-        list[str] | None, typer.Option(help="Do this one (retrain, reprobe), whether it is due or not; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="TASK", help="Do this one (retrain, reprobe), whether it is due or not; repeatable."),
     ] = None,
     as_json: Json = False,
 ) -> None:
