@@ -11,7 +11,9 @@ import practice
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from freehold.core.types import Mention
 from freehold.erasing import walk
+from freehold.erasing.identity import mentions_of
 from freehold.house import House, open_house
 from freehold.privacy.subjects import parse_subject
 
@@ -32,6 +34,11 @@ papers = st.lists(
 def text_of(person: int, words: list[str]) -> str:
     name, address = PEOPLE[person]
     return f"Dear {name},\n\nthe {' and the '.join(words)} are settled. You wrote from {address}.\n"
+
+
+def mentioned(house: House) -> list[tuple[Mention, ...]]:
+    """Where each document names people, kept for those that an erasure had to look at, found now for the others."""
+    return mentions_of(house).of([house.shelf.document(words.document_id) for words in house.shelf.words()])
 
 
 def dump(root: Path) -> dict[str, Any]:
@@ -70,6 +77,10 @@ def dump(root: Path) -> dict[str, Any]:
             "originals": len(list(shelf.blobs.ids())),
             "keys": len(shelf.vault.ids()),
             "quarantine": sorted(shelf.quarantined()),
+            "mentions": sorted(
+                (Path(words.source).name, [(m.start, m.end, m.kind) for m in found])
+                for words, found in zip(shelf.words(), mentioned(house), strict=True)
+            ),
             "signatures": sorted(signature for _, signature in shelf.signatures()),
             "restricted": len(shelf.restricted()),
         }

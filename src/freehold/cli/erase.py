@@ -224,6 +224,15 @@ def rectify_document(
     erased.print_rectified(made, count, as_json=as_json)
 
 
+def survey(context: typer.Context, as_json: Json = False) -> None:
+    """Find people in all documents now, so that requests need not wait for it, and count what is about them."""
+    from freehold.erasing.identity import mentions_of
+
+    with open_house(context) as house, output.progress_bars() as progress:
+        found = mentions_of(house).survey(progress)
+    erased.print_survey(found, as_json=as_json)
+
+
 @hold_app.command("add")
 def add_hold(
     context: typer.Context,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from freehold.erasing.walk import Preview
     from freehold.house import House
     from freehold.journeys.erase import Case
+    from freehold.journeys.mentions import Survey
 
 _SHOWN = 12
 
@@ -139,6 +140,19 @@ def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
             f"[yellow]{count} may speak of them: freehold requests show {request.id[:8]}[/]", soft_wrap=True
         )
     output.out.print(f"certificate: {escape(str(outcome.certified.path))}", soft_wrap=True)
+
+
+def print_survey(survey: Survey, *, as_json: bool) -> None:
+    """Mentions by kind, the most frequent first."""
+    if as_json:
+        output.print_json(to_json(survey))
+        return
+    table = output.plain_table("kind", "mentions")
+    for kind, count in survey.mentions.items():
+        table.add_row(kind, str(count))
+    output.out.print(table)
+    told = f"{survey.with_mentions} of {output.many(survey.documents, 'document')} mention somebody"
+    output.out.print(f"{told}, as {survey.detector} finds it", soft_wrap=True)
 
 
 def print_requests(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from freehold.core.types import Chunk, Document, Page, TokenCodes
+from freehold.core.types import Chunk, Document, Mention, Page, TokenCodes
 
 if TYPE_CHECKING:
     from freehold.core.types import Float32
@@ -202,6 +202,14 @@ class Shelf(Protocol):
 
     def words(self) -> Iterator[Words]:
         """Every document in words, restricted ones included, some hundred at a time, in the order of their ids."""
+        ...
+
+    def mentions(self, document_ids: Collection[str], detector: str) -> Mapping[str, tuple[Mention, ...]]:
+        """Document id -> where it mentions people, of those of these that the detector of that name has read."""
+        ...
+
+    def put_mentions(self, detector: str, found: Mapping[str, tuple[Mention, ...]]) -> None:
+        """Keep what a detector found, in place of what another did. Documents that are gone are left out."""
         ...
 
     def chunks_of(self, document_ids: Collection[str]) -> set[str]:

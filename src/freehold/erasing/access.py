@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from freehold.core.erasure import Band, Subject, SubjectFinder, Target
 from freehold.core.errors import UsageError
 from freehold.core.ids import new_id
-from freehold.core.ports import Detector
 from freehold.core.types import Document
 from freehold.erasing.holders import ModelsHolder, TrainingHolder, holders_of
-from freehold.erasing.walk import detector_of, finder_of, forget, put_instead, requests_of, resolved, taint
+from freehold.erasing.identity import finder_of, mentions_of, resolved
+from freehold.erasing.walk import forget, put_instead, requests_of, taint
 from freehold.house import House
 from freehold.journeys.erase import others_in, rectified
 from freehold.journeys.ingest import Progress
+from freehold.journeys.mentions import Mentions
 from freehold.store.lock import writer_lock
 from freehold.text.sentences import sentence_spans
 
@@ -62,8 +63,8 @@ class Access:
 
 def show(house: House, subject: Subject, progress: Progress) -> Access:
     """Search the whole house for a person and write down what it holds. Nothing changes but that the ledger says so."""
-    detector = detector_of(house)
-    whole, cases = resolved(house, subject, detector, progress)
+    mentions = mentions_of(house)
+    whole, cases = resolved(house, subject, mentions, progress)
     finder = finder_of(whole)
     hidden, holds = house.shelf.restricted(), house.shelf.holds()
     documents = []
@@ -78,7 +79,7 @@ def show(house: House, subject: Subject, progress: Progress) -> Access:
                 language=document.language,
                 restricted=document.id in hidden,
                 hold=holds[document.id].basis if document.id in holds else "",
-                sentences=said(document, finder, detector),
+                sentences=said(document, finder, mentions),
             )
         )
     ids = frozenset(case.document_id for case in cases)
@@ -98,11 +99,11 @@ def show(house: House, subject: Subject, progress: Progress) -> Access:
     )
 
 
-def said(document: Document, finder: SubjectFinder, detector: Detector) -> tuple[str, ...]:
+def said(document: Document, finder: SubjectFinder, mentions: Mentions) -> tuple[str, ...]:
     """The sentences that speak of the person, without other people's names."""
     text = document.text
     mine = [(found.start, found.end) for found in finder.find(text, language=document.language)]
-    theirs = others_in([text], finder, detector)[0]
+    theirs = others_in([document], finder, mentions)[0]
     sentences = []
     for start, end in sentence_spans(text, document.language):
         if any(start < last and first < end for first, last in mine):
@@ -122,7 +123,7 @@ def _without(text: str, start: int, end: int, spans: Sequence[tuple[int, int]]) 
 
 def restrict(house: House, subject: Subject, progress: Progress) -> tuple[str, tuple[str, ...]]:
     """Hide what surely speaks of the person from every search, at once. The restriction's id, and the documents'."""
-    _, cases = resolved(house, subject, detector_of(house), progress)
+    _, cases = resolved(house, subject, mentions_of(house), progress)
     found = tuple(case.document_id for case in cases if case.band == "certain")
     if not found:
         raise UsageError("no document surely speaks of them", hint="freehold subject show tells what may")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from freehold.core.erasure import ErasureRequest
-from freehold.erasing.walk import finder_of, requests_of
+from freehold.erasing.identity import finder_of
+from freehold.erasing.walk import requests_of
 from freehold.house import House
 from freehold.text.sentences import sentence_spans
 

@@ -76,6 +76,7 @@ def _read(house: House, evidence: Evidence) -> Probe:
     for table, column, ids in (
         ("documents", "id", evidence.documents),
         ("texts", "document_id", evidence.documents),
+        ("mentions", "document_id", evidence.documents),
         ("chunks", "id", evidence.chunks),
         ("vectors", "chunk_id", evidence.chunks),
     ):

@@ -9,7 +9,6 @@ be done again: a call that was killed is finished by the next one, from wherever
 from __future__ import annotations
 
 import base64
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ from freehold.core.erasure import (
     Band,
     ErasureRequest,
     Evidence,
-    Finding,
     Ground,
     Holding,
     Identifier,
@@ -34,20 +32,17 @@ from freehold.core.erasure import (
     SubjectFinder,
     Target,
 )
-from freehold.core.errors import HouseBusy, SettingsError
+from freehold.core.errors import HouseBusy
 from freehold.core.faults import step
 from freehold.core.fence import Print
 from freehold.core.ids import new_id
 from freehold.core.ledger import Kind
-from freehold.core.ports import Detector
 from freehold.core.shelf import Changes
-from freehold.detectors import open_detector_for
 from freehold.erasing.holders import ModelsHolder, holders_of, taint_note
+from freehold.erasing.identity import finder_of, mentions_of, numbers_of, resolved
 from freehold.house import House
 from freehold.journeys.erase import Case, as_title, judge, locate, redact, settle
 from freehold.journeys.ingest import Progress, Raw, entries_of
-from freehold.journeys.resolve import resolve
-from freehold.privacy.subjects import open_finder
 from freehold.store.lock import writer_lock
 from freehold.store.requests import RequestFolder
 from freehold.store.training import TrainingFolder
@@ -62,7 +57,6 @@ _EVIDENCE_CHARS = 24
 _MOST_TEXTS = 2_000
 _MOST_VECTORS = 500
 _WAIT_STEP_S = 0.5
-_RESOLVING_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,79 +87,12 @@ def requests_of(house: House) -> RequestFolder:
     return RequestFolder(house.root / REQUESTS, house.shelf.vault)
 
 
-def finder_of(subject: Subject) -> SubjectFinder:
-    """Finds the person in texts, by what they gave and by what was read from documents of the house."""
-    opened = open_finder(Subject((*subject.identifiers, *subject.derived)))
-    return CarefulFinder(opened, len(subject.identifiers)) if subject.derived else opened
-
-
-def numbers_of(house: House) -> tuple[str, ...]:
-    """Regular expressions of numbers under which people are known here. Raises SettingsError for one that is none."""
-    for pattern in house.settings.privacy.numbers:
-        try:
-            re.compile(pattern)
-        except re.error as e:
-            raise SettingsError(
-                f"privacy.numbers: {pattern!r} is no regular expression: {e}", hint="correct it"
-            ) from None
-    return house.settings.privacy.numbers
-
-
-@dataclass(frozen=True)
-class CarefulFinder:
-    """A number that the person did not give themselves says nothing alone, but it does beside anything else of them."""
-
-    whole: SubjectFinder
-    given: int
-    """How many identifiers the person gave; those after them were derived."""
-
-    @property
-    def subject(self) -> Subject:
-        return self.whole.subject
-
-    def find(self, text: str, *, language: str = "") -> Sequence[Finding]:
-        """See ``SubjectFinder``."""
-        found = self.whole.find(text, language=language)
-        if any(finding.band == "certain" and self._says(finding) for finding in found):
-            return found
-        if any(finding.band == "certain" for finding in found) and any(finding.how == "part" for finding in found):
-            return [replace(finding, band="certain") for finding in found]
-        return [replace(finding, band="ask") for finding in found]
-
-    def screen(self, texts: Sequence[str]) -> Sequence[int]:
-        """See ``SubjectFinder``."""
-        return self.whole.screen(texts)
-
-    def _says(self, finding: Finding) -> bool:
-        return finding.identifier < self.given or self.subject.identifiers[finding.identifier].kind == "name"
-
-
-def resolved(house: House, subject: Subject, detector: Detector, progress: Progress) -> tuple[Subject, list[Case]]:
-    """The person with what else identifies them, read from the documents that surely speak of them, and the documents
-    that speak of them, so identified.
-    """
-    whole = replace(subject, derived=())
-    for _ in range(_RESOLVING_ROUNDS):  # an address gives a name, and the name gives a number
-        cases = locate(house.shelf, finder_of(whole), progress)
-        bands = {case.document_id: case.band for case in cases}
-        more = resolve(whole, bands, house.shelf, detector, finder_of, numbers=numbers_of(house))
-        known, whole = whole, replace(whole, derived=tuple(dict.fromkeys([*whole.derived, *more])))
-        if whole == known:
-            return whole, cases
-    return whole, locate(house.shelf, finder_of(whole), progress)
-
-
-def detector_of(house: House) -> Detector:
-    """Finds people at all, to tell whom else a document names. Raises as ``open_detector_for``."""
-    return open_detector_for(house.settings)
-
-
 def preview(house: House, subject: Subject, progress: Progress) -> Preview:
     """What would become of what: every document that speaks of the person, and all that is kept about it."""
-    detector = detector_of(house)
-    whole, located = resolved(house, subject, detector, progress)
+    mentions = mentions_of(house, keep=False)
+    whole, located = resolved(house, subject, mentions, progress)
     finder = finder_of(whole)
-    cases = judge(located, house.shelf, finder, detector, progress)
+    cases = judge(located, house.shelf, finder, mentions, progress)
     target = _target(house, [case.document_id for case in cases if case.decided], finder)
     holdings = tuple(h for holder in holders_of(house, progress) for h in holder.holdings(target))
     holds = house.shelf.holds()
@@ -212,13 +139,13 @@ class _Erasure:
     def __init__(self, house: House, request: ErasureRequest, orders: Orders, progress: Progress) -> None:
         self._house, self._request, self._orders, self._progress = house, request, orders, progress
         self._requests = requests_of(house)
-        self._detector = detector_of(house)
+        self._mentions = mentions_of(house)
         self._began = time.perf_counter()
         self._subject = self._requests.subject(request.id)
         self._located: tuple[int, list[Case]] | None = None
         if request.stage == "received":  # what is read from documents must be read before they go
             revision = house.shelf.revision
-            self._subject, located = resolved(house, self._subject, self._detector, progress)
+            self._subject, located = resolved(house, self._subject, self._mentions, progress)
             self._located = (revision, located)
             self._requests.put_subject(request.id, self._subject)
         self._finder = finder_of(self._subject)
@@ -261,7 +188,7 @@ class _Erasure:
             found = self._located[1]
         else:
             found = locate(self._house.shelf, self._finder, self._progress)
-        judged = judge(found, self._house.shelf, self._finder, self._detector, self._progress)
+        judged = judge(found, self._house.shelf, self._finder, self._mentions, self._progress)
         kept = set(self._request.refused) - set(self._orders.decisions)
         return [case for case in settle(judged, decisions) if case.document_id not in kept], revision
 
@@ -326,7 +253,7 @@ class _Erasure:
                 document = self._house.shelf.document(case.document_id)
                 bands: tuple[Band, ...] = ("certain", "ask") if document.id in self._orders.decisions else ("certain",)
                 numbers = numbers_of(self._house)
-                without = redact(document, self._finder, self._detector, bands=bands, numbers=numbers)
+                without = redact(document, self._finder, self._mentions, bands=bands, numbers=numbers)
                 instead[document.id] = without.raw
         put_instead(self._house, self._request.id, instead, note=self._stand_in)
 

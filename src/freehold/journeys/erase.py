@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from freehold.core.erasure import Action, Band, SubjectFinder
 from freehold.core.ids import new_id
-from freehold.core.ports import Detector
 from freehold.core.shelf import Shelf, Words
 from freehold.core.types import Document, Heading, Page, ParsedText
 from freehold.journeys.ingest import Progress, Raw
+from freehold.journeys.mentions import Mentions
 from freehold.journeys.resolve import in_batches, owned
 from freehold.privacy.spellings import shape_of
 from freehold.text.duplicates import signature
@@ -81,14 +81,14 @@ def locate(shelf: Shelf, finder: SubjectFinder, progress: Progress) -> list[Case
 
 
 def judge(
-    cases: Sequence[Case], shelf: Shelf, finder: SubjectFinder, detector: Detector, progress: Progress
+    cases: Sequence[Case], shelf: Shelf, finder: SubjectFinder, mentions: Mentions, progress: Progress
 ) -> list[Case]:
     """The same with the other people that each document names, and what follows from it: delete, or redact."""
     judged: list[Case] = []
     for start in range(0, len(cases), _DETECTED_AT_A_TIME):
         batch = cases[start : start + _DETECTED_AT_A_TIME]
         documents = [shelf.document(case.document_id) for case in batch]
-        spans = others_in([document.text for document in documents], finder, detector)
+        spans = others_in(documents, finder, mentions)
         for case, document, theirs in zip(batch, documents, spans, strict=True):
             others = len({document.text[start:end].casefold() for start, end in theirs})
             judged.append(replace(case, others=others, action="redact" if others else "delete"))
@@ -96,13 +96,12 @@ def judge(
     return judged
 
 
-def others_in(texts: Sequence[str], finder: SubjectFinder, detector: Detector) -> list[list[Span]]:
-    """Per text where it names people other than the one who is looked for."""
-    found = detector.detect(texts)
+def others_in(documents: Sequence[Document], finder: SubjectFinder, mentions: Mentions) -> list[list[Span]]:
+    """Per document where its text names people other than the one who is looked for."""
     each = []
-    for text, mentions in zip(texts, found, strict=True):
-        mine = [(finding.start, finding.end) for finding in finder.find(text)]
-        people = [(m.start, m.end) for m in mentions if m.kind == "person"]
+    for document, found in zip(documents, mentions.of(documents), strict=True):
+        mine = [(finding.start, finding.end) for finding in finder.find(document.text)]
+        people = [(m.start, m.end) for m in found if m.kind == "person"]
         each.append([person for person in people if not _meets(person, mine)])
     return each
 
@@ -110,7 +109,7 @@ def others_in(texts: Sequence[str], finder: SubjectFinder, detector: Detector) -
 def redact(
     document: Document,
     finder: SubjectFinder,
-    detector: Detector,
+    mentions: Mentions,
     *,
     bands: Collection[Band] = frozenset({"certain"}),
     numbers: Sequence[str] = (),
@@ -121,13 +120,13 @@ def redact(
     redacted too.
     """
     language, text = document.language, document.text
-    mentions = detector.detect([text])[0]
+    named = mentions.of([document])[0]
     found = [f for f in finder.find(text, language=language) if f.band in bands]
     mine = [(f.start, f.end) for f in found]
-    theirs = [(m.start, m.end) for m in mentions if m.kind == "person" and not _meets((m.start, m.end), mine)]
+    theirs = [(m.start, m.end) for m in named if m.kind == "person" and not _meets((m.start, m.end), mine)]
     # "your account", in a letter to them; but where their number is known, another of its form is somebody else's.
     known = {shape_of(i.value) for i in finder.subject.identifiers if i.kind != "name"}
-    stand_there = owned(text, mentions, found, numbers=numbers)
+    stand_there = owned(text, named, found, numbers=numbers)
     beside = [(start, end) for start, end, _ in stand_there if shape_of(text[start:end]) not in known]
     cuts, sentences = _cuts(text, language, _merged(sorted([*mine, *beside])), theirs)
     text, moved = _without(text, cuts)

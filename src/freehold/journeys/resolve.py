@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from freehold.core.erasure import Band, Finding, Identifier, IdentifierKind, Subject, SubjectFinder
-from freehold.core.ports import Detector
 from freehold.core.shelf import Shelf, Words
 from freehold.core.types import Mention, MentionKind
+from freehold.journeys.mentions import Mentions
 from freehold.privacy.spellings import spells
 
 _KINDS: dict[MentionKind, IdentifierKind] = {
@@ -43,7 +43,7 @@ def resolve(
     subject: Subject,
     cases: Mapping[str, Band],
     shelf: Shelf,
-    detector: Detector,
+    mentions: Mentions,
     open_finder: Callable[[Subject], SubjectFinder],
     *,
     numbers: Sequence[str] = (),
@@ -60,13 +60,14 @@ def resolve(
     names: Counter[Identifier] = Counter()
     found_numbers: Counter[Identifier] = Counter()
     for start in range(0, len(sure), _BATCH):
-        texts = [shelf.document(document_id).text for document_id in sure[start : start + _BATCH]]
-        for text, mentions in zip(texts, detector.detect(texts), strict=True):
+        documents = [shelf.document(document_id) for document_id in sure[start : start + _BATCH]]
+        for document, named in zip(documents, mentions.of(documents), strict=True):
+            text = document.text
             if not any(finding.band == "certain" for finding in surest.find(text)):
                 continue  # a name alone may be a namesake's
             found = [finding for finding in finder.find(text) if finding.band == "certain"]
-            names.update({Identifier("name", name) for name in _names(text, mentions, found, subject)})
-            found_numbers.update(set(_numbers(text, mentions, found, [i.value for i in names], numbers)))
+            names.update({Identifier("name", name) for name in _names(text, named, found, subject)})
+            found_numbers.update(set(_numbers(text, named, found, [i.value for i in names], numbers)))
     if any(identifier.kind == "name" for identifier in subject.identifiers):
         names.clear()
     given = {(i.kind, i.value) for i in subject.identifiers}

@@ -19,7 +19,7 @@ from freehold.core.errors import StorageFault
 from freehold.core.faults import step
 from freehold.core.fence import Print, Reason
 from freehold.privacy.subjects import identifier_forms, text_forms
-from freehold.store.catalog import EPOCH, raise_fact, read_fact
+from freehold.store.rows import EPOCH, raise_fact, read_fact
 from freehold.store.sqlite import guarded, truncate_log
 from freehold.store.vault import Vault
 from freehold.text.duplicates import similarity

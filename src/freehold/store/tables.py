@@ -78,6 +78,13 @@ holds = sa.Table(
     sa.Column("review", sa.String, nullable=False),
     sa.Column("since", sa.String, nullable=False),
 )
+mentions = sa.Table(
+    "mentions",
+    metadata,
+    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("detector", sa.String, nullable=False),
+    sa.Column("spans", sa.JSON, nullable=False),
+)
 salts = sa.Table(
     "salts",
     metadata,

@@ -1,0 +1,86 @@
+"""Identity: who a request is about, by what they gave and by what documents of the house say of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from freehold.core.erasure import Finding, Subject, SubjectFinder
+from freehold.core.errors import SettingsError
+from freehold.detectors import open_detector_for
+from freehold.house import House
+from freehold.journeys.erase import Case, locate
+from freehold.journeys.ingest import Progress
+from freehold.journeys.mentions import Mentions
+from freehold.journeys.resolve import resolve
+from freehold.privacy.subjects import open_finder
+
+_RESOLVING_ROUNDS = 2
+
+
+def finder_of(subject: Subject) -> SubjectFinder:
+    """Finds the person in texts, by what they gave and by what was read from documents of the house."""
+    opened = open_finder(Subject((*subject.identifiers, *subject.derived)))
+    return CarefulFinder(opened, len(subject.identifiers)) if subject.derived else opened
+
+
+def numbers_of(house: House) -> tuple[str, ...]:
+    """Regular expressions of numbers under which people are known here. Raises SettingsError for one that is none."""
+    for pattern in house.settings.privacy.numbers:
+        try:
+            re.compile(pattern)
+        except re.error as e:
+            raise SettingsError(
+                f"privacy.numbers: {pattern!r} is no regular expression: {e}", hint="correct it"
+            ) from None
+    return house.settings.privacy.numbers
+
+
+@dataclass(frozen=True)
+class CarefulFinder:
+    """A number that the person did not give themselves says nothing alone, but it does beside anything else of them."""
+
+    whole: SubjectFinder
+    given: int
+    """How many identifiers the person gave; those after them were derived."""
+
+    @property
+    def subject(self) -> Subject:
+        return self.whole.subject
+
+    def find(self, text: str, *, language: str = "") -> Sequence[Finding]:
+        """See ``SubjectFinder``."""
+        found = self.whole.find(text, language=language)
+        if any(finding.band == "certain" and self._says(finding) for finding in found):
+            return found
+        if any(finding.band == "certain" for finding in found) and any(finding.how == "part" for finding in found):
+            return [replace(finding, band="certain") for finding in found]
+        return [replace(finding, band="ask") for finding in found]
+
+    def screen(self, texts: Sequence[str]) -> Sequence[int]:
+        """See ``SubjectFinder``."""
+        return self.whole.screen(texts)
+
+    def _says(self, finding: Finding) -> bool:
+        return finding.identifier < self.given or self.subject.identifiers[finding.identifier].kind == "name"
+
+
+def resolved(house: House, subject: Subject, mentions: Mentions, progress: Progress) -> tuple[Subject, list[Case]]:
+    """The person with what else identifies them, read from the documents that surely speak of them, and the documents
+    that speak of them, so identified.
+    """
+    whole = replace(subject, derived=())
+    for _ in range(_RESOLVING_ROUNDS):  # an address gives a name, and the name gives a number
+        cases = locate(house.shelf, finder_of(whole), progress)
+        bands = {case.document_id: case.band for case in cases}
+        more = resolve(whole, bands, house.shelf, mentions, finder_of, numbers=numbers_of(house))
+        known, whole = whole, replace(whole, derived=tuple(dict.fromkeys([*whole.derived, *more])))
+        if whole == known:
+            return whole, cases
+    return whole, locate(house.shelf, finder_of(whole), progress)
+
+
+def mentions_of(house: House, *, keep: bool = True) -> Mentions:
+    """Where the house's documents name people at all, to tell whom else they name. Raises as ``open_detector_for``."""
+    return Mentions(house.shelf, open_detector_for(house.settings), keep=keep)
