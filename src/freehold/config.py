@@ -186,6 +186,7 @@ class PrivacySettings:
         ("en_core_web_sm",), "for presidio: a spaCy model for each of house.languages, package or folder"
     )
     numbers: tuple[str, ...] = _setting((), "regular expressions of numbers under which people are known here")
+    recipients: tuple[str, ...] = _setting((), "whom data is passed on to: they must be told of an erasure (Art. 19)")
     switch_off_days: int = _setting(30, "days after which such a model stops serving, replaced or not", low=1)
 
 

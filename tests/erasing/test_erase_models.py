@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,7 @@ from freehold.core.errors import ModelMismatch, UsageError
 from freehold.erasing.holders import learned_from
 from freehold.erasing.retrain import reproduces
 from freehold.house import open_house
+from freehold.store.training import read_manifest
 from freehold.tuning.data import open_training
 
 KEEPER = "Odalinde Kestrel"
@@ -99,3 +103,49 @@ def test_without_retraining_it_serves_marked_until_its_last_day(live, tmp_path):
         assert opened.registry.lineup().versions == {}
         assert opened.registry.all() == ()
     assert school.run("search", "Who keeps the keys?", "--json", house=house).returncode == 0
+
+
+def tracked(live: Path, tmp_path: Path, endpoint: str) -> Path:
+    """A copy of the house that sends weights to MLflow."""
+    pytest.importorskip("mlflow")
+    house = tmp_path / "house"
+    shutil.copytree(live, house)
+    settings = (house / "freehold.toml").read_text()
+    told_to = f'[tracking]\nkind = "mlflow"\nendpoint = "{endpoint}"\nartefacts = true'
+    (house / "freehold.toml").write_text(settings.replace("[tracking]", told_to, 1))
+    return house
+
+
+def test_weights_that_were_sent_to_a_tracker_go_from_there(live, tmp_path):
+    house = tracked(live, tmp_path, str(tmp_path / "runs"))
+    from freehold.tuning.tracking import experiment_of, track
+
+    with open_house(house) as opened:
+        version = opened.registry.all()[0]
+        manifest = read_manifest(house / "models" / version.id)
+        other = replace(version, id="00000000-0000-4000-8000-000000000001")
+        for one in (version, other):
+            where = {"experiment": experiment_of(opened), "uri": str(tmp_path / "runs")}
+            track(one, manifest, folder=house / "models" / version.id, artefacts=True, **where)
+    weights = sorted((tmp_path / "runs").rglob("*.safetensors"))
+    assert len(weights) == 2
+    plan = told("erase", "--subject", f"name={KEEPER}", "--plan", house=house)
+    assert plan["holdings"]["tracking"] == {"model version": 1}
+    outcome = told("erase", "--subject", f"name={KEEPER}", "--yes", "--no-retrain", house=house)
+    assert outcome["erased"]["tracking"] == 1
+    assert len(list((tmp_path / "runs").rglob("*.safetensors"))) == 1
+    assert "tracking-server" not in predicate(outcome)["pending"]
+
+
+def test_a_tracker_out_of_reach_is_pending(live, tmp_path):
+    house = tracked(live, tmp_path, "http://127.0.0.1:9")
+    outcome = told("erase", "--subject", f"name={KEEPER}", "--yes", "--no-retrain", house=house)
+    certificate = predicate(outcome)
+    assert certificate["verdict"] == "INTERIM"
+    assert set(certificate["pending"]) == {"models", "tracking-server"}
+    assert "recipients" in certificate["notReached"]
+
+
+def predicate(outcome: dict[str, Any]) -> dict[str, Any]:
+    bundle = json.loads(Path(outcome["certificate"]).read_text())
+    return json.loads(base64.b64decode(bundle["envelope"]["payload"]))["predicate"]

@@ -102,6 +102,7 @@ def outcome_json(outcome: Outcome) -> dict[str, object]:
         "stage": request.stage,
         "verdict": outcome.certified.certificate.verdict,
         "certificate": str(outcome.certified.path),
+        "recipients": list(outcome.recipients),
         "due": request.due,
         "documents": to_json(request.documents),
         "redactions": to_json(request.redactions),
@@ -134,6 +135,9 @@ def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
     output.out.print(probes)
     _print_replaced(outcome.replaced)
     output.out.print(f"not reached: {', '.join(certificate.notReached)}", soft_wrap=True)
+    if outcome.recipients:
+        told = f"to be told, as they had the data (Art. 19): {', '.join(outcome.recipients)}"
+        output.out.print(escape(told), soft_wrap=True)
     if request.asked:
         count = output.many(len(request.asked), "document")
         output.out.print(

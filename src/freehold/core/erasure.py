@@ -86,6 +86,8 @@ class Target:
     """Names under which the documents came in."""
     finder: SubjectFinder | None = None
     """None: nothing is known of a person, only the documents go (retention, for instance)."""
+    versions: frozenset[str] = frozenset()
+    """Model versions that learned from the documents, as far as that is known: they may have left the house since."""
 
 
 @dataclass(frozen=True, slots=True)

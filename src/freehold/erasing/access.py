@@ -10,7 +10,7 @@ from freehold.core.erasure import Band, Subject, SubjectFinder, Target
 from freehold.core.errors import UsageError
 from freehold.core.ids import new_id
 from freehold.core.types import Document
-from freehold.erasing.holders import ModelsHolder, TrainingHolder, holders_of
+from freehold.erasing.holders import ModelsHolder, TrainingHolder, holders_of, known_holdings
 from freehold.erasing.identity import finder_of, mentions_of, resolved
 from freehold.erasing.walk import forget, put_instead, requests_of, taint
 from freehold.house import House
@@ -84,7 +84,7 @@ def show(house: House, subject: Subject, progress: Progress) -> Access:
         )
     ids = frozenset(case.document_id for case in cases)
     target = Target(ids, frozenset(house.shelf.chunks_of(ids)), frozenset(d.source for d in documents), finder)
-    holdings = {holder.name: len(holder.holdings(target)) for holder in holders_of(house, progress)}
+    holdings = {holder.name: len(known_holdings(holder, target)) for holder in holders_of(house, progress)}
     tainted = ModelsHolder(house, progress).tainted(target)
     known = requests_of(house).open_for(subject)
     house.ledger.append("access.shown", counts={"documents": len(documents)})

@@ -22,11 +22,12 @@ from freehold.core.records import to_json
 from freehold.erasing.holders import holders_of
 from freehold.erasing.retrain import off_at
 from freehold.erasing.verify import Verified
-from freehold.erasing.walk import requests_of
+from freehold.erasing.walk import requests_of, unreached
 from freehold.house import House
 from freehold.proof import verify as offline
-from freehold.proof.certificate import Certificate, Finding, Model, Pending, Store, Verdict
+from freehold.proof.certificate import Certificate, Finding, Model, Pending, Place, Store, Verdict
 from freehold.proof.signing import Signer
+from freehold.tuning.tracking import own_folder
 
 KEY = "certificate.key"
 _STAGES = ("verified", "certified")
@@ -88,6 +89,8 @@ def _written(house: House, request: ErasureRequest, verified: Verified, *, issue
     left = export_keys(house)
     if left:
         pending.append("backups")
+    if unreached(house, request):
+        pending.append("tracking-server")
     exempt: dict[str, int] = {}
     for basis in request.held.values():
         exempt[basis] = exempt.get(basis, 0) + 1
@@ -98,7 +101,7 @@ def _written(house: House, request: ErasureRequest, verified: Verified, *, issue
         verdict = "FAILED"
     actions = list(request.documents.values())
     return Certificate(
-        notReached=("source-files", "labelled-sets", "reports-handed-out", "base-models", "block-devices"),
+        notReached=_not_reached(house),
         pending=pending,
         exempt=exempt,
         verdict=verdict,
@@ -135,6 +138,13 @@ def _written(house: House, request: ErasureRequest, verified: Verified, *, issue
         seconds=dict(request.seconds),
         software=f"freehold {__version__}",
     )
+
+
+def _not_reached(house: House) -> tuple[Place, ...]:
+    """What the house has no hand on. A server that weights were sent to is a recipient (Art. 19)."""
+    always: tuple[Place, ...] = ("source-files", "labelled-sets", "reports-handed-out", "base-models", "block-devices")
+    remote = house.settings.tracking.kind != "none" and own_folder(house.settings.tracking.endpoint) is None
+    return (*always, "recipients") if remote or house.settings.privacy.recipients else always
 
 
 def _models(house: House, request: ErasureRequest) -> list[Model]:

@@ -26,6 +26,8 @@ class Outcome:
     verified: Verified
     certified: Certified
     replaced: tuple[Replaced, ...]
+    recipients: tuple[str, ...]
+    """Whom the controller has to tell, as the settings name them (GDPR Art. 19)."""
 
     @property
     def failed(self) -> bool:
@@ -56,7 +58,8 @@ def erase(
     request = _settled(house, request, replaced)
     verified = verify(house, request, progress)
     certified = certify(house, request, verified)
-    return Outcome(certified.request, verified, certified, tuple(replaced))
+    recipients = house.settings.privacy.recipients if certified.request.documents else ()
+    return Outcome(certified.request, verified, certified, tuple(replaced), recipients)
 
 
 def request_for(house: House, reference: str) -> tuple[ErasureRequest, Subject]:

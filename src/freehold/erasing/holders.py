@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from freehold.backup import KEYS
 from freehold.core.erasure import Holder, Holding, Level, SubjectFinder, Target
-from freehold.core.errors import HouseBusy
+from freehold.core.errors import EndpointFault, HouseBusy
 from freehold.core.files import GONE, rewrite, shred, shred_tree
 from freehold.core.shelf import Changes, Quarantined
 from freehold.core.training import Example, Manifest, ModelVersion
@@ -20,6 +20,7 @@ from freehold.journeys.examples import root_of
 from freehold.journeys.ingest import Progress
 from freehold.store.lock import writer_lock
 from freehold.store.training import TrainingFolder, read_manifest
+from freehold.tuning import tracking
 from freehold.tuning.candidate import WORK
 from freehold.tuning.sets import TRAINING
 
@@ -39,8 +40,17 @@ def holders_of(house: House, progress: Progress) -> tuple[Holder, ...]:
         TrainingHolder(house),
         ExperimentsHolder(house),
         SearchesHolder(house),
+        *((TrackingHolder(house),) if house.settings.tracking.kind == "mlflow" else ()),
         ModelsHolder(house, progress),
     )
+
+
+def known_holdings(holder: Holder, target: Target) -> Sequence[Holding]:
+    """What a holder keeps; nothing is known of one on a server that cannot be reached."""
+    try:
+        return holder.holdings(target)
+    except EndpointFault:
+        return ()
 
 
 class _Held:
@@ -255,6 +265,32 @@ class ModelsHolder(_Held):
 
     def files(self) -> Iterator[Path]:
         yield from _below(self._house.root / "models")
+
+
+class TrackingHolder(_Held):
+    """Weights that were sent to MLflow: what was learned from an erased document is deleted there at once.
+
+    Raises EndpointFault where its server cannot be reached. What lies below the files of a server is its own.
+    """
+
+    name = "tracking"
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        return self._told("model version", tracking.sent(self._versions(target), **self._where()))
+
+    def erase(self, target: Target) -> None:
+        tracking.withdraw(self._versions(target), **self._where())
+
+    def _versions(self, target: Target) -> set[str]:
+        return {*target.versions} | {version.id for version in ModelsHolder(self._house, _silent).tainted(target)}
+
+    def _where(self) -> dict[str, str]:
+        part = self._house.settings.tracking
+        return {"experiment": tracking.experiment_of(self._house), "uri": part.endpoint}
+
+    def files(self) -> Iterator[Path]:
+        folder = tracking.own_folder(self._house.settings.tracking.endpoint)
+        yield from _below(folder) if folder else ()
 
 
 class BackupsHolder(_Held):

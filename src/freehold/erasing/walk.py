@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -32,13 +32,13 @@ from freehold.core.erasure import (
     SubjectFinder,
     Target,
 )
-from freehold.core.errors import HouseBusy
+from freehold.core.errors import EndpointFault, HouseBusy
 from freehold.core.faults import step
 from freehold.core.fence import Print
 from freehold.core.ids import new_id
 from freehold.core.ledger import Kind
 from freehold.core.shelf import Changes
-from freehold.erasing.holders import ModelsHolder, holders_of, taint_note
+from freehold.erasing.holders import ModelsHolder, TrackingHolder, holders_of, known_holdings, taint_note
 from freehold.erasing.identity import finder_of, mentions_of, numbers_of, resolved
 from freehold.house import House
 from freehold.journeys.erase import Case, as_title, judge, locate, redact, settle
@@ -94,7 +94,7 @@ def preview(house: House, subject: Subject, progress: Progress) -> Preview:
     finder = finder_of(whole)
     cases = judge(located, house.shelf, finder, mentions, progress)
     target = _target(house, [case.document_id for case in cases if case.decided], finder)
-    holdings = tuple(h for holder in holders_of(house, progress) for h in holder.holdings(target))
+    holdings = tuple(h for holder in holders_of(house, progress) for h in known_holdings(holder, target))
     holds = house.shelf.holds()
     held = {case.document_id: holds[case.document_id].basis for case in cases if case.document_id in holds}
     return Preview(tuple(cases), holdings, held, whole.derived)
@@ -207,7 +207,7 @@ class _Erasure:
         )
         self._keep_evidence(going)
         target = target_of(self._house, self._request)
-        held_there = {h.name: len(h.holdings(target)) for h in holders_of(self._house, self._progress)}
+        held_there = {h.name: len(known_holdings(h, target)) for h in holders_of(self._house, self._progress)}
         step("erase.evidence")
         for start in range(0, len(going), _BATCH_DOCUMENTS):
             self._replace(going[start : start + _BATCH_DOCUMENTS])
@@ -346,9 +346,23 @@ def forget(house: House, target: Target, progress: Progress, *, wait_s: float = 
     """
     for holder in holders_of(house, progress):
         if holder.name != "models":  # replaced first, where they can be
-            _patiently(partial(holder.erase, target), wait_s)
+            with suppress(EndpointFault):  # a server that cannot be reached is pending, and named in the certificate
+                _patiently(partial(holder.erase, target), wait_s)
             step(f"erase.{holder.name}")
     export_keys(house)
+
+
+def unreached(house: House, request: ErasureRequest) -> set[str]:
+    """Holders on servers that cannot be reached, or still keep something of what was erased."""
+    target = target_of(house, request)
+    left = set()
+    for holder in holders_of(house, lambda *_: None):
+        if holder.name == TrackingHolder.name:
+            try:
+                left |= {holder.name} if holder.holdings(target) else set()
+            except EndpointFault:
+                left.add(holder.name)
+    return left
 
 
 def _patiently(erase: Callable[[], None], wait_s: float) -> None:
@@ -387,6 +401,7 @@ def target_of(house: House, request: ErasureRequest) -> Target:
         chunks=frozenset(evidence.chunks),
         sources=frozenset(evidence.names),
         finder=finder_of(requests.subject(request.id)),
+        versions=frozenset(request.sets),
     )
 
 

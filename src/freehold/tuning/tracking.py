@@ -1,8 +1,8 @@
 """Model versions told to MLflow (extra ``mlflow``): to a server, or to a folder or database of one's own.
 
 What goes there are digests, settings, counts and figures, never a word of a query or a document; with ``artefacts``
-also the version's files, weights among them, which no erasure in the house reaches. The registry does not depend on it:
-where MLflow fails, the version is kept all the same and can be told again.
+also the version's files, weights among them: ``withdraw`` takes those back. The registry does not depend on it: where
+MLflow fails, the version is kept all the same and can be told again.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from freehold.core.errors import EndpointFault, HouseFault, SettingsError, StorageFault
+from freehold.core.files import shred_tree
 from freehold.core.training import Lineup, Manifest, ModelVersion, State
 from freehold.house import House
 
@@ -83,6 +85,44 @@ def track_state(version: ModelVersion, state: State, *, experiment: str, uri: st
                 _tell_state(client, model, found.version, found.run_id, state)
                 return True
     return False
+
+
+def sent(version_ids: Collection[str], *, experiment: str, uri: str) -> set[str]:
+    """The versions among these whose files lie in MLflow. Raises as ``track`` does."""
+    with _client(uri) as client:
+        runs = _runs(client, version_ids, experiment)
+        return {version_id for version_id, run in runs if client.list_artifacts(run.info.run_id)}
+
+
+def withdraw(version_ids: Collection[str], *, experiment: str, uri: str) -> None:
+    """Delete what was sent of these versions' files; those in a folder of one's own are overwritten before.
+
+    What is said of a version stays: it holds digests, settings and figures. Raises as ``track`` does.
+    """
+    with _client(uri) as client:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        for _, run in _runs(client, version_ids, experiment):
+            place = run.info.artifact_uri
+            if urlsplit(place).scheme == "file":
+                folder = Path(url2pathname(urlsplit(place).path))
+                if folder.exists():
+                    shred_tree(folder)
+            elif client.list_artifacts(run.info.run_id):
+                get_artifact_repository(place, tracking_uri=client.tracking_uri).delete_artifacts()
+
+
+def _runs(client: Any, version_ids: Collection[str], experiment: str) -> Iterator[tuple[str, Any]]:
+    """Every run of these versions, failed and deleted ones too: their files may be there."""
+    from mlflow.entities import ViewType
+
+    place = client.get_experiment_by_name(experiment)
+    if place is None:
+        return
+    for version_id in sorted(version_ids):
+        query = f"tags.`{PREFIX}version` = '{version_id}'"
+        found = client.search_runs([place.experiment_id], filter_string=query, run_view_type=ViewType.ALL)
+        yield from ((version_id, run) for run in found)
 
 
 def tell_states(house: House, *, since: Lineup) -> None:
@@ -298,11 +338,19 @@ def _experiment(client: Any, name: str, uri: str) -> str:
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)
+    folder = own_folder(uri)
+    if folder is None:
+        return str(client.create_experiment(name))
+    return str(client.create_experiment(name, artifact_location=folder.as_uri()))
+
+
+def own_folder(uri: str) -> Path | None:
+    """Where artefacts lie that are kept in a folder or beside a database of one's own; None for a server."""
     scheme = urlsplit(uri).scheme
     if scheme in {"http", "https"}:
-        return str(client.create_experiment(name))
+        return None
     root = Path(uri.removeprefix("sqlite:///")).absolute().parent if scheme == "sqlite" else _folder(uri)
-    return str(client.create_experiment(name, artifact_location=(root / _ARTEFACTS).as_uri()))
+    return root / _ARTEFACTS
 
 
 def _fault(uri: str, error: Exception) -> HouseFault:
