@@ -200,8 +200,8 @@ class Shelf(Protocol):
         """
         ...
 
-    def words(self) -> Iterator[Words]:
-        """Every document in words, restricted ones included, some hundred at a time, in the order of their ids."""
+    def words(self, document_ids: Collection[str] | None = None) -> Iterator[Words]:
+        """Documents in words, these or (None) all, restricted ones included, some at a time, in order of their ids."""
         ...
 
     def mentions(self, document_ids: Collection[str], detector: str) -> Mapping[str, tuple[Mention, ...]]:

@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from freehold.core.erasure import Finding, Subject, SubjectFinder
+from freehold.core.erasure import Finding, Identifier, Subject, SubjectFinder
 from freehold.core.errors import SettingsError
 from freehold.detectors import open_detector_for
 from freehold.house import House
 from freehold.journeys.erase import Case, locate
 from freehold.journeys.ingest import Progress
 from freehold.journeys.mentions import Mentions
-from freehold.journeys.resolve import resolve
+from freehold.journeys.resolve import resolve, theirs_alone
 from freehold.privacy.subjects import open_finder
 
 _RESOLVING_ROUNDS = 2
@@ -71,14 +71,30 @@ def resolved(house: House, subject: Subject, mentions: Mentions, progress: Progr
     that speak of them, so identified.
     """
     whole = replace(subject, derived=())
+    cases = locate(house.shelf, finder_of(whole), progress)
+    seen: set[Identifier] = set()
     for _ in range(_RESOLVING_ROUNDS):  # an address gives a name, and the name gives a number
-        cases = locate(house.shelf, finder_of(whole), progress)
         bands = {case.document_id: case.band for case in cases}
         more = resolve(whole, bands, house.shelf, mentions, finder_of, numbers=numbers_of(house))
-        known, whole = whole, replace(whole, derived=tuple(dict.fromkeys([*whole.derived, *more])))
-        if whole == known:
-            return whole, cases
-    return whole, locate(house.shelf, finder_of(whole), progress)
+        new = [identifier for identifier in more if identifier not in seen]
+        if not new:
+            break
+        seen.update(new)
+        names = tuple(identifier for identifier in new if identifier.kind == "name")
+        numbers = [identifier for identifier in new if identifier.kind != "name"]
+        wide = locate(house.shelf, finder_of(_with(whole, new)), progress)
+        ids = [case.document_id for case in wide]
+        known = (*whole.identifiers, *(i for i in whole.derived if i.kind == "name"), *names)
+        theirs = theirs_alone(numbers, Subject(known), house.shelf, ids, finder_of)
+        if not (names or theirs):
+            break
+        whole = _with(whole, [*names, *theirs])
+        cases = locate(house.shelf, finder_of(whole), progress, among=ids)
+    return whole, cases
+
+
+def _with(subject: Subject, more: Sequence[Identifier]) -> Subject:
+    return replace(subject, derived=(*subject.derived, *more))
 
 
 def mentions_of(house: House, *, keep: bool = True) -> Mentions:

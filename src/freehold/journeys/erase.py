@@ -60,12 +60,17 @@ class Redacted:
     """Taken out of sentences that stay."""
 
 
-def locate(shelf: Shelf, finder: SubjectFinder, progress: Progress) -> list[Case]:
-    """Every document that speaks of the person or may, by id: one pass over all texts, titles, fields and sources."""
-    total = shelf.stats().documents
+def locate(
+    shelf: Shelf, finder: SubjectFinder, progress: Progress, *, among: Collection[str] | None = None
+) -> list[Case]:
+    """Every document that speaks of the person or may, by id: one pass over all texts, titles, fields and sources.
+
+    ``among``: ids of the only documents to look at.
+    """
+    total = shelf.stats().documents if among is None else len(among)
     cases, done = [], 0
-    for batch in in_batches(shelf.words()):
-        for at in finder.screen(["\n".join([words.text, *_about(words), as_title(words.source)]) for words in batch]):
+    for batch in in_batches(shelf.words(among)):
+        for at in finder.screen(["\n".join([words.text, *_about(words)]) for words in batch]):
             words = batch[at]
             found = finder.find(words.text, language=words.language)
             about = [finding for text in _about(words) for finding in finder.find(text, language=words.language)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from freehold.core.erasure import Band, Finding, Identifier, IdentifierKind, Subject, SubjectFinder
 from freehold.core.shelf import Shelf, Words
@@ -48,10 +48,11 @@ def resolve(
     *,
     numbers: Sequence[str] = (),
 ) -> tuple[Identifier, ...]:
-    """Identifiers that the person did not give, the most often seen first; names only where none was given.
+    """Identifiers that the person may have besides those they gave, the most often seen first; names only where none
+    was given. ``theirs_alone`` tells which of the numbers are nobody else's.
 
     ``cases``: how surely documents speak of them, by id. ``numbers``: regular expressions of numbers under which people
-    are known here, besides those that are known by their form. Costs a pass over all texts where numbers were found.
+    are known here, besides those that are known by their form.
     """
     sure = [document_id for document_id, band in cases.items() if band == "certain"]
     strong = tuple(i for i in subject.identifiers if i.kind in _STRONG)
@@ -71,25 +72,30 @@ def resolve(
     if any(identifier.kind == "name" for identifier in subject.identifiers):
         names.clear()
     given = {(i.kind, i.value) for i in subject.identifiers}
-    theirs = [i for i, _ in names.most_common()]
-    others = [i for i, _ in found_numbers.most_common() if (i.kind, i.value) not in given]
-    return (*theirs, *_theirs_alone(others, Subject((*subject.identifiers, *theirs)), shelf, open_finder))
+    others = (i for i, _ in found_numbers.most_common() if (i.kind, i.value) not in given)
+    return (*(i for i, _ in names.most_common()), *others)
 
 
-def _theirs_alone(
-    numbers: Sequence[Identifier], known: Subject, shelf: Shelf, open_finder: Callable[[Subject], SubjectFinder]
-) -> list[Identifier]:
-    """Those that stand in no document that does not otherwise speak of the person: not a firm's telephone."""
+def theirs_alone(
+    numbers: Sequence[Identifier],
+    known: Subject,
+    shelf: Shelf,
+    document_ids: Collection[str],
+    open_finder: Callable[[Subject], SubjectFinder],
+) -> tuple[Identifier, ...]:
+    """The numbers that stand in no document that does not otherwise speak of the person: not a firm's telephone.
+
+    ``document_ids``: all documents that have one of them.
+    """
     if not numbers:
-        return []
+        return ()
     person, rest = open_finder(known), open_finder(Subject(tuple(numbers)))
     shared: set[int] = set()
-    for batch in in_batches(shelf.words()):
-        for words in (batch[at] for at in rest.screen([words.text for words in batch])):
-            found = {finding.identifier for finding in rest.find(words.text)}
-            if found - shared and not person.find(words.text, language=words.language):
-                shared |= found
-    return [identifier for at, identifier in enumerate(numbers) if at not in shared]
+    for words in shelf.words(document_ids):
+        found = {finding.identifier for finding in rest.find(words.text)}
+        if found - shared and not person.find(words.text, language=words.language):
+            shared |= found
+    return tuple(identifier for at, identifier in enumerate(numbers) if at not in shared)
 
 
 def in_batches(words: Iterable[Words]) -> Iterator[list[Words]]:

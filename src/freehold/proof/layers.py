@@ -33,6 +33,21 @@ _STARTS = re.compile(
     rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08|PK\x03\x04|BZh[1-9]1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|\x04\x22\x4d\x18",
     re.DOTALL,
 )
+_TWO = (
+    b"\x78\x01",
+    b"\x78\x5e",
+    b"\x78\x9c",
+    b"\x78\xda",
+    b"\x1f\x8b",
+    b"PK",
+    b"BZ",
+    b"\xfd7",
+    b"\x28\xb5",
+    b"\x04\x22",
+)
+"""How streams begin."""
+_FIRSTS = bytes(any(two[0] == first for two in _TWO) for first in range(256))
+_PAIRS = np.isin(np.arange(1 << 16), [int.from_bytes(two, "big") for two in _TWO])
 SQLITE = b"SQLite format 3\x00"
 
 
@@ -63,13 +78,12 @@ def streams(data: bytes, base: int, read: Read) -> Iterator[Layer]:
 
 
 def _likely(data: bytes) -> list[int]:
-    """Where the first two bytes of a stream are: in numpy, as a search for so many starts is slow otherwise."""
+    """Where the first two bytes of a stream are: first bytes by a table, as a search for so many starts is slow."""
+    firsts = np.flatnonzero(np.frombuffer(data.translate(_FIRSTS), np.bool_)[:-1])
     raw = np.frombuffer(data, np.uint8)
-    first, second = raw[:-1], raw[1:]
-    found = (first == 0x78) & ((second == 0x01) | (second == 0x5E) | (second == 0x9C) | (second == 0xDA))
-    for one, other in (b"\x1f\x8b", b"PK", b"BZ", b"\xfd7", b"\x28\xb5", b"\x04\x22"):
-        found |= (first == one) & (second == other)
-    return np.flatnonzero(found).tolist()
+    pairs = raw[firsts].astype(np.uint16) << 8 | raw[firsts + 1]
+    found: list[int] = firsts[_PAIRS[pairs]].tolist()
+    return found
 
 
 def _stream(magic: bytes, at: int, read: Read) -> Layer | None:
@@ -211,11 +225,11 @@ def _free(main: Read, size: int) -> Iterator[tuple[int, bytes]]:
     trunk, seen = int.from_bytes(main(32, 4), "big"), set[int]()
     while trunk and trunk not in seen and len(page := main((trunk - 1) * size, size)) == size:
         seen.add(trunk)
-        yield trunk, page
         following, count = struct.unpack(">II", page[:8])
-        if count <= size // 4 - 2:
-            for leaf in struct.unpack(f">{count}I", page[8 : 8 + 4 * count]):
-                yield leaf, main((leaf - 1) * size, size)
+        listed = 8 + 4 * count if count <= size // 4 - 2 else 8
+        yield trunk, bytes(listed) + page[listed:]  # what stood where the list stands is gone
+        for leaf in struct.unpack(f">{listed // 4 - 2}I", page[8:listed]):
+            yield leaf, main((leaf - 1) * size, size)
         trunk = following
 
 

@@ -29,6 +29,8 @@ DEPTH = 4
 """Layers inside layers: an archive in an archive in a database, and one more."""
 _JOIN = 1 << 20
 _THREADS = 2
+_TOGETHER = 64
+"""Small files in one piece of work."""
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -89,7 +91,7 @@ class _Scan:
     lock: Lock = field(default_factory=Lock)
 
     def done(self) -> Scanned:
-        # The largest first: a database is read twice, and both passes go on side by side.
+        # The largest first: a database is read twice, and both passes go on side by side; small files go together.
         work = sorted(self._work(), key=lambda part: -part[0])
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(lambda part: part[1](), work))
@@ -98,48 +100,50 @@ class _Scan:
 
     def _work(self) -> Iterator[tuple[int, Callable[[], None]]]:
         """What is to be read, each with how many bytes that are."""
-        for number, (path, is_file) in enumerate(self._entries()):
-            name = os.fsencode(path.relative_to(self.root))
-            named = list(self.matcher.find(name))
-            file = f"#{number}" if named else os.fsdecode(name)
+        small: list[tuple[str, str]] = []
+        for number, (path, name, size) in enumerate(self._entries()):
+            named = list(self.matcher.find(os.fsencode(name)))
+            file = f"#{number}" if named else name
             for _, pattern in named:
                 self._hit(pattern, file)
-            if not is_file:
+            if size is None:
                 continue
-            try:
-                about = path.stat()
-                if not stat.S_ISREG(about.st_mode):
-                    continue
-                with path.open("rb") as opened:
-                    head = opened.read(16)
-            except FileNotFoundError:
-                continue
-            except OSError:
-                self.unread.add(file)
-                continue
-            yield about.st_size, partial(self._guarded, self._raw, path, file)
-            if head == layers.SQLITE:
-                yield about.st_size, partial(self._guarded, self._database, path, file)
+            if size < CHUNK:
+                small.append((path, file))
+                if len(small) == _TOGETHER:
+                    yield CHUNK, partial(self._each, small)
+                    small = []
+            else:
+                yield size, partial(self._guarded, self._raw, path, file)
+                yield size, partial(self._guarded, self._database, path, file)
+        yield CHUNK, partial(self._each, small)
 
-    def _entries(self) -> Iterator[tuple[Path, bool]]:
-        """Everything under the root in order of names, and whether it is to be read."""
+    def _entries(self) -> Iterator[tuple[str, str, int | None]]:
+        """Everything under the root: path, name under the root, and size where it is to be read."""
 
         def refused(error: OSError) -> None:
             self.unread.add(os.path.relpath(error.filename, self.root))
 
-        for folder, folders, files in os.walk(self.root, onerror=refused):
+        root = os.fspath(self.root)
+        for folder, folders, files in os.walk(root, onerror=refused):
             folders.sort()
+            below = os.path.relpath(folder, root) + os.sep if folder != root else ""
             for name in (*folders, *sorted(files)):
-                path = Path(folder, name)
-                if path.is_symlink():
-                    # What it names under the root is read there; what lies elsewhere is not read, and that is said.
-                    if not path.resolve().is_relative_to(self.root.resolve()):
-                        self.unread.add(str(path.relative_to(self.root)))
-                    yield path, False
-                else:
-                    yield path, name in files
+                path = os.path.join(folder, name)  # noqa: PTH118 - a house has as many files as documents
+                about = _about(path)
+                if about is None:
+                    continue
+                # What a link names under the root is read there; what lies elsewhere is not read, and that is said.
+                if stat.S_ISLNK(about.st_mode) and not Path(path).resolve().is_relative_to(self.root.resolve()):
+                    self.unread.add(below + name)
+                yield path, below + name, about.st_size if stat.S_ISREG(about.st_mode) else None
 
-    def _guarded(self, read: Callable[[Path, str], None], path: Path, file: str) -> None:
+    def _each(self, files: Sequence[tuple[str, str]]) -> None:
+        for path, file in files:
+            self._guarded(self._raw, path, file)
+            self._guarded(self._database, path, file)
+
+    def _guarded(self, read: Callable[[str, str], None], path: str, file: str) -> None:
         try:
             read(path, file)
         except FileNotFoundError:
@@ -147,7 +151,7 @@ class _Scan:
         except (OSError, sqlite3.Error):
             self.unread.add(file)
 
-    def _raw(self, path: Path, file: str) -> None:
+    def _raw(self, path: str, file: str) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             # Not mapped: a file that its writer cuts short while it is mapped kills whoever reads on.
@@ -180,18 +184,21 @@ class _Scan:
             self.unread.add(file)
         self._bytes(partial(_slice, layer.data), file, depth + 1)
 
-    def _database(self, path: Path, file: str) -> None:
+    def _database(self, path: str, file: str) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            for values in (layers.cells(path), self._seams(path, partial(_pread, descriptor))):
+            read = partial(_pread, descriptor)
+            if read(0, len(layers.SQLITE)) != layers.SQLITE:
+                return
+            for values in (layers.cells(Path(path)), self._seams(path, read)):
                 for joined in _joined(values):
                     self._bytes(partial(_slice, joined), file, 1)
         finally:
             os.close(descriptor)
 
-    def _seams(self, path: Path, read: layers.Read) -> Iterator[bytes]:
+    def _seams(self, path: str, read: layers.Read) -> Iterator[bytes]:
         for suffix in ("-wal", "-journal"):
-            beside = path.with_name(path.name + suffix)
+            beside = Path(path + suffix)
             log = beside.read_bytes() if beside.is_file() and not beside.is_symlink() else b""
             if log or suffix == "-journal":
                 yield from layers.seams(read, partial(_slice, log), self.matcher.longest)
@@ -200,6 +207,13 @@ class _Scan:
     def _hit(self, pattern: Pattern, file: str) -> None:
         with self.lock:
             self.found.setdefault(pattern.owner, Counter())[file] += 1
+
+
+def _about(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None  # gone meanwhile
 
 
 def _pread(descriptor: int, offset: int, size: int) -> bytes:

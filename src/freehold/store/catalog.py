@@ -37,6 +37,7 @@ from freehold.store.rows import EPOCH, REVISION, batches, no_document, raise_fac
 from freehold.store.sqlite import connect, guarded, truncate_log
 
 _SALT_BYTES = 16
+_WORDS_AT_A_TIME = 1_000
 
 
 class Catalog(Rights):
@@ -182,12 +183,18 @@ class Catalog(Rights):
         for batch in batches(self.document_ids() - hidden.keys()):
             yield from (row.text for row in self._rows(sa.select(x.text).where(x.document_id.in_(batch))))
 
-    def words(self) -> Iterator[Words]:
+    def words(self, document_ids: Collection[str] | None = None) -> Iterator[Words]:
         d = t.documents.c
-        query = sa.select(d.id, d.source, d.title, d.language, d.metadata, t.texts.c.text).join(t.texts)
-        for batch in batches(sorted(self.document_ids())):
-            for row in self._rows(query.where(d.id.in_(batch))):
-                yield Words(row.id, row.source, row.title, row.language, row.metadata, row.text)
+        columns = (d.id, d.source, d.title, d.language, d.metadata, t.texts.c.text)
+        query = sa.select(*columns).select_from(t.documents.join(t.texts)).order_by(d.id)
+        if document_ids is not None:
+            for batch in batches(sorted(document_ids)):
+                yield from map(_words, self._rows(query.where(d.id.in_(batch))))
+            return
+        last = ""  # no reader stays in the database between two batches
+        while rows := self._rows(query.where(d.id > last).limit(_WORDS_AT_A_TIME)):
+            yield from map(_words, rows)
+            last = rows[-1].id
 
     def document(self, document_id: str) -> Document:
         whole = sa.select(t.documents, t.texts.c.text).join(t.texts, t.texts.c.document_id == t.documents.c.id)
@@ -319,6 +326,10 @@ def _chunk(row: Any, text: str) -> Chunk:
         heading_path=tuple(row.heading_path),
         page=row.page,
     )
+
+
+def _words(row: Any) -> Words:
+    return Words(row.id, row.source, row.title, row.language, row.metadata, row.text)
 
 
 def _view(row: Any) -> ChunkView:
