@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from freehold import config
-from freehold.core.errors import StorageFault, UsageError
+from freehold.core.errors import HouseBusy, StorageFault, UsageError
 from freehold.core.faults import step
-from freehold.core.files import rewrite, shred, storage_fault, sync_tree, write_durably
+from freehold.core.files import rewrite, shred, shred_tree, storage_fault, sync_tree, write_durably
 from freehold.core.ids import canonical_json, new_id
 from freehold.core.records import from_json, to_json
 from freehold.core.shelf import Changes, Entry, NearDuplicate, Vectors
@@ -43,6 +42,7 @@ _FOLDERS = ("training", "models", "experiments", "requests")
 """Of which each entry is a unit."""
 _WHOLE = ("ledger", "certificate.key", config.FILE_NAME)
 """One unit together: what holds nothing of anybody."""
+_KEY_BYTES = 32
 _BATCH = 200
 
 
@@ -146,21 +146,50 @@ def forget_key_file(house: House, key_file: Path) -> None:
     house.shelf.set_fact(COPIES, json.dumps(sorted(set(copies) - {name})))
 
 
-def restore(source: Path, key_file: Path, to: Path, *, progress: Progress) -> Restored:
-    """A house anew from a backup: closed until everything that was erased since has been left out.
+def restore(
+    source: Path, key_file: Path, to: Path, *, check: Callable[[House], object], progress: Progress
+) -> Restored:
+    """A house anew from a backup: closed until everything that was erased since has been left out and ``check`` passed.
 
-    Raises UsageError for a folder that is no backup, a key file that is none, or a house that is there already.
+    Raises UsageError for a folder that is no backup, a key file that is none, or a house that is there already;
+    StorageFault where a unit was changed; HouseBusy where somebody is erased meanwhile; and what ``check`` raises.
+    Nothing of the house stays then.
     """
     about = _read_json(source / "backup.json", "a backup")
     kept = _read_json(key_file, "a key file")
     if (to / config.FILE_NAME).exists():
         raise UsageError(f"{to} is a house already", hint="restore into a new folder")
-    all_keys = {name: base64.b64decode(key) for name, key in kept["keys"].items()}
-    keys = {name.removeprefix(KEYS): key for name, key in all_keys.items() if name.startswith(KEYS)}
-    units = [name for name in about["units"] if name in keys]
     building = to.with_name(f".{to.name}.restoring")  # under this name nobody opens it
-    shutil.rmtree(building, ignore_errors=True)
+    shred_tree(building)
     building.mkdir(parents=True)
+    try:
+        restored = _rebuilt(source, about, kept, building, check, progress)
+        step("restore.before_open")
+        if _read_json(key_file, "a key file") != kept:
+            raise HouseBusy("somebody was erased while the house was restored", hint="run the same command again")
+        building.rename(to)
+    except BaseException:
+        shred_tree(building)
+        raise
+    return restored
+
+
+def _rebuilt(
+    source: Path,
+    about: Mapping[str, Any],
+    kept: Mapping[str, Any],
+    building: Path,
+    check: Callable[[House], object],
+    progress: Progress,
+) -> Restored:
+    try:
+        all_keys = {name: base64.b64decode(key, validate=True) for name, key in kept["keys"].items()}
+        keys = {name.removeprefix(KEYS): key for name, key in all_keys.items() if name.startswith(KEYS)}
+        units = [name for name in about["units"] if name in keys]
+        if any(len(key) != _KEY_BYTES for key in all_keys.values()):
+            raise ValueError("a key of another length")
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise UsageError("the key file or the backup is not of its form", hint="take another copy") from None
     for name in units:
         if not name.startswith("documents/"):
             _unpack(building, name, json.loads(_open_unit(source / name, name, keys[name])))
@@ -178,8 +207,7 @@ def restore(source: Path, key_file: Path, to: Path, *, progress: Progress) -> Re
                 house.sync_indexes(progress)
         house.ledger.append("backup.restored", ids={"backup": about["id"]}, counts={"documents": len(documents)})
         house.record()
-    step("restore.before_open")
-    building.rename(to)
+        check(house)
     return Restored(len(documents), len(units), len(about["units"]) - len(units))
 
 

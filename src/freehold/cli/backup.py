@@ -48,9 +48,10 @@ def restore(
 ) -> None:
     """Make a house anew, at --house, from a backup: what was erased since stays out."""
     from freehold.backup import restore as restored
+    from freehold.erasing.erase import reprobe
 
     with output.progress_bars() as progress:
-        done = restored(folder, keys, context.obj, progress=progress)
+        done = restored(folder, keys, context.obj, check=lambda house: reprobe(house, progress), progress=progress)
     if as_json:
         output.print_json({"house": str(Path(context.obj).resolve()), **to_json(done)})
     else:

@@ -57,6 +57,9 @@ def erase(
     wait: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="For another process that writes or reads.")
     ] = 600.0,
+    most: Annotated[
+        int, typer.Option(min=1, metavar="DOCUMENTS", help="More than this are not taken for one person's.")
+    ] = 1_000,
     as_json: Json = False,
 ) -> None:
     """Forget a person everywhere: fence them out, find, restrict, redact and delete, verify, certify.
@@ -70,7 +73,7 @@ def erase(
     person = _subject(subject) if subject else None
     if (person is None) == (not resume):
         raise UsageError("whom to erase is not said", hint="--subject email=... or --resume ID, one of both")
-    orders = Orders(decisions=_decisions(decide), wait_s=wait)
+    orders = Orders(decisions=_decisions(decide), wait_s=wait, most=most)
     with open_house(context) as house, output.progress_bars() as progress:
         if plan:
             erased.print_preview(

@@ -32,6 +32,16 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         raise storage_fault(e, path) from None
 
 
+def reserve(path: Path, size: int) -> None:
+    """Make a file of that many bytes that the disk puts aside for it. Raises StorageFault where it has not as much."""
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as e:
+        path.unlink(missing_ok=True)
+        raise storage_fault(e, path) from None
+
+
 def rewrite(path: Path, data: bytes) -> None:
     """Put a file in the place of one whose bytes are overwritten, not only let go. Raises StorageFault.
 

@@ -45,7 +45,8 @@ class Certified:
 def certify(house: House, request: ErasureRequest, verified: Verified) -> Certified:
     """Write, sign and keep what can be said now: interim while something is pending, failed where something is left."""
     requests = requests_of(house)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    # Where the clock was put back, a certificate is as old as its request: none is issued before that was received.
+    now = max(datetime.now(UTC).isoformat(timespec="seconds"), request.received)
     reached = {stage: now for stage in _STAGES if stage not in request.reached}
     request = requests.update(replace(request, stage="certified", reached={**request.reached, **reached}))
     certificate = _written(house, request, verified, issued=now)

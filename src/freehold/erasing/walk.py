@@ -32,9 +32,10 @@ from freehold.core.erasure import (
     SubjectFinder,
     Target,
 )
-from freehold.core.errors import EndpointFault, HouseBusy
+from freehold.core.errors import EndpointFault, HouseBusy, NeedsPerson
 from freehold.core.faults import step
 from freehold.core.fence import Print
+from freehold.core.files import reserve
 from freehold.core.ids import new_id
 from freehold.core.ledger import Kind
 from freehold.core.shelf import Changes
@@ -57,6 +58,9 @@ _EVIDENCE_CHARS = 24
 _MOST_TEXTS = 2_000
 _MOST_VECTORS = 500
 _WAIT_STEP_S = 0.5
+_RESERVE = "reserve"
+_RESERVED_BYTES = 32 << 20
+"""Beside the index: for what stands in the databases' logs, and redacted documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class Orders:
     """Document id -> what a person decided."""
     wait_s: float = 600.0
     """How long to wait for another process that writes, or reads an old state."""
+    most: int = 1_000
+    """More documents than this are not taken for one person's."""
 
 
 def requests_of(house: House) -> RequestFolder:
@@ -128,9 +134,26 @@ def carry_out(house: House, request: ErasureRequest, orders: Orders, progress: P
 
     Documents that a person has to decide on are left, named in ``asked``, and so are those under a legal hold, which
     are restricted. Raises HouseBusy where another process still writes after ``orders.wait_s``: the person is fenced
-    out and their documents are hidden by then, and the same call goes on.
+    out and their documents are hidden by then, and the same call goes on. Raises, before anything is done, StorageFault
+    where the disk has not the space that it takes, and NeedsPerson where more documents than ``orders.most`` speak of
+    them.
     """
-    return _Erasure(house, request, orders, progress).done()
+    with _reserved(house) as release:
+        return _Erasure(house, request, orders, progress).done(release)
+
+
+@contextmanager
+def _reserved(house: House) -> Iterator[Callable[[], None]]:
+    """Have the space that an erasure takes before it begins, and give it back when it is called for: the next
+    generation of the index is built beside the last. Raises StorageFault where the disk has not as much.
+    """
+    path = house.root / _RESERVE
+    index = sum(file.stat().st_size for file in (house.root / "index").rglob("*") if file.is_file())
+    reserve(path, index + _RESERVED_BYTES)
+    try:
+        yield partial(path.unlink, missing_ok=True)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 class _Erasure:
@@ -147,10 +170,17 @@ class _Erasure:
             revision = house.shelf.revision
             self._subject, located = resolved(house, self._subject, self._mentions, progress)
             self._located = (revision, located)
+            self._refuse_many(sum(case.decided for case in located))
             self._requests.put_subject(request.id, self._subject)
         self._finder = finder_of(self._subject)
 
-    def done(self) -> ErasureRequest:
+    def _refuse_many(self, count: int) -> None:
+        """Raise NeedsPerson before anything was done: an identifier may be that of a firm, or of everybody."""
+        if count > self._orders.most:
+            hint = f"see them with --plan; if they are all one person's: --most {count}"
+            raise NeedsPerson(f"{count} documents speak of them, more than {self._orders.most}", hint=hint)
+
+    def done(self, release: Callable[[], None]) -> ErasureRequest:
         shelf = self._house.shelf
         shelf.fence.put_subject(self._request.id, self._fenced())
         self._reach("fenced")
@@ -161,6 +191,7 @@ class _Erasure:
         with self._alone():
             if shelf.revision != revision + 1:  # an ingest was at work when the fence was put up
                 cases, _ = self._cases()
+            release()
             self._erase(cases)
         self._reach("erased")
         self._house.record()

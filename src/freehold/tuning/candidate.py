@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from freehold.core.errors import HouseBusy
 from freehold.core.experiment import Study
-from freehold.core.files import write_durably
+from freehold.core.files import shred_tree, write_durably
 from freehold.core.ids import new_id
 from freehold.core.training import ModelVersion, Role
 from freehold.house import TUNING, House
@@ -77,8 +78,12 @@ def workplace(house: House, name: str) -> Path:
 def admit(house: House, training: TrainingSet, made: Path, making: Making, *, progress: Progress) -> Tuned:
     """Measure what lies in ``made`` and keep it as a candidate. ``made`` is moved.
 
-    Raises HouseBusy while another process writes, where vectors have to be made beside those that serve.
+    Raises HouseBusy while another process writes, where vectors have to be made beside those that serve, and where
+    somebody in the training set was erased meanwhile: what learned from them is overwritten.
     """
+    if _is_erased(house, training):
+        shred_tree(made)
+        raise _erased_meanwhile()
     write_durably(made / "manifest.json", (training.folder / "manifest.json").read_bytes())
     files = digests(made)
     version = ModelVersion(
@@ -125,8 +130,24 @@ def admit(house: House, training: TrainingSet, made: Path, making: Making, *, pr
         seconds=round(time.perf_counter() - making.started, 3),
     )
     house.registry.put(version, made)
+    # An erasure puts up its fence first and looks for versions later: either it finds this one, or it is noticed here.
+    if _is_erased(house, training):
+        house.registry.remove(version.id)
+        raise _erased_meanwhile()
     house.record()
     return Tuned(version, kept, training, making.notes)
+
+
+def _is_erased(house: House, training: TrainingSet) -> bool:
+    """Whether somebody of the training set was erased since it was opened."""
+    if training.epoch == house.shelf.fence.epoch:
+        return False
+    return not house.shelf.document_ids() >= set(training.manifest.documents)
+
+
+def _erased_meanwhile() -> HouseBusy:
+    hint = "run the same command again: the set has been made without them"
+    return HouseBusy("somebody in the training set was erased while it was learned from", hint=hint)
 
 
 def _measured(

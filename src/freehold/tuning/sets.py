@@ -36,6 +36,8 @@ class TrainingSet:
         self.manifest = kept.manifest
         self.examples = kept.examples
         """Of both parts, in the order of their ids."""
+        self.epoch = house.shelf.fence.epoch
+        """How often somebody had been fenced out when the set was opened."""
         self.gone: dict[Part, int] = {}
         """Part -> examples that ``texts`` left out, since none of their positives is in the house any more."""
 
