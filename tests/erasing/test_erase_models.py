@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tuning"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench" / "erasure"))
+import exposure
 import school
 from practice import residue, told
 
@@ -149,3 +151,10 @@ def test_a_tracker_out_of_reach_is_pending(live, tmp_path):
 def predicate(outcome: dict[str, Any]) -> dict[str, Any]:
     bundle = json.loads(Path(outcome["certificate"]).read_text())
     return json.loads(base64.b64decode(bundle["envelope"]["payload"]))["predicate"]
+
+
+def test_what_was_trained_again_does_not_remember_them(tmp_path, minilm):
+    """Canaries: pairs that nobody can guess. How far up a model ranks those that it never saw has a known law."""
+    seen, unseen = exposure.chain(tmp_path, "adapter", 8)
+    assert seen.p < 1e-4  # the test can see a model that learned them
+    assert unseen.p > 1e-4
