@@ -149,7 +149,7 @@ def owned(
     """Where a text that speaks of the person has what identifies somebody, and nobody else is named beside it."""
     own = {name.casefold() for name in names}
     theirs = []
-    for start, end, kind in _candidates(text, mentions, numbers):
+    for start, end, kind in _outermost(_candidates(text, mentions, numbers)):
         if any(start < finding.end and finding.start < end for finding in found):
             continue
         first, last = _line(text, start, end)
@@ -161,6 +161,15 @@ def owned(
         if all(_meets(person, found) or text[person.start : person.end].casefold() in own for person in people):
             theirs.append((start, end, kind))
     return theirs
+
+
+def _outermost(candidates: Iterable[tuple[int, int, IdentifierKind]]) -> list[tuple[int, int, IdentifierKind]]:
+    """Those that lie in no longer one: a part of a number has another form, and tells nobody from nobody."""
+    kept: list[tuple[int, int, IdentifierKind]] = []
+    for one in sorted(candidates, key=lambda span: (span[0], -span[1])):
+        if not kept or one[1] > kept[-1][1]:
+            kept.append(one)
+    return kept
 
 
 def _candidates(

@@ -1,0 +1,38 @@
+"""What is taken out of a document that names others, where the detector misses one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from freehold.core.types import Document, Mention
+from freehold.erasing.identity import finder_of
+from freehold.journeys.erase import redact
+from freehold.privacy.subjects import parse_subject
+
+HERS = "Keller, Anna (HH-4034-000341) says that the roof of the barn was mended."
+HIS = "Ekholm, Bertil (HH-4169-001691) says that the roof of the mill was mended."
+TEXT = f"Minutes\n\n{HERS}\n\n{HIS}\n\nMr Halpin says nothing.\n"
+
+
+class Blind:
+    """Sees Anna and Mr Halpin, not Bertil; and of numbers the digits alone."""
+
+    def of(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
+        def spans(text: str):
+            for words in ("Anna", "4034-000341", "4169-001691", "Halpin"):
+                kind = "person" if words.isalpha() else "national_id"
+                at = text.index(words)
+                yield Mention(at, at + len(words), kind, 1.0, "blind")
+
+        return [tuple(spans(document.text)) for document in documents]
+
+
+def test_a_number_of_the_form_of_theirs_is_somebody_elses_even_where_nobody_is_seen_beside_it():
+    subject = parse_subject([("name", "Anna Keller"), ("policy", "HH-4034-000341")])
+    document = Document(
+        id="d", source="minutes.txt", title="Minutes", text=TEXT, language="en", media_type="text/plain"
+    )
+    without = redact(document, finder_of(subject), Blind()).raw.parsed.text  # type: ignore[arg-type]
+    assert HIS in without
+    assert "4034" not in without
+    assert "Keller" not in without
