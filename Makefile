@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 # The CPU build where an index has one by this name; a plain torch may be a CUDA build of several gigabytes.
 TORCH  ?= torch==2.13.0
-.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-tuning bench-erasure docs clean
+.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-tuning bench-erasure bench-erasure-peers docs clean
 
 help:             ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 # The stamp is made anew when the declared dependencies change. The base install and the tools for developing come apart:
 # the demo needs only the first.
@@ -59,6 +59,16 @@ bench-erasure: $(VENV)/dev  ## a town erased, mutants caught, cost by size (an h
 	@$(BIN)/python bench/erasure/run.py --people $(or $(PEOPLE),60) --save
 	@$(BIN)/python bench/erasure/run.py --mutants --save
 	@$(BIN)/python bench/erasure/run.py --cost 1500 15000 --save
+
+# The peers are pinned, and kept apart from Freehold's own dependencies.
+.bench/erasure/made: bench/erasure/requirements.txt
+	@test -x .bench/erasure/bin/python || $(PYTHON) -m venv .bench/erasure
+	@echo "installing the peers into .bench/erasure (1.2 GB)"
+	@.bench/erasure/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench-erasure-peers: $(VENV)/dev .bench/erasure/made  ## other erasure tools and stores under the same checks (ten minutes)
+	@$(BIN)/python bench/erasure/peers.py --save
 
 bench-tuning: $(VENV)/dev  ## what tuning is worth on real sets (an hour or two): DATA=their folder
 	@$(BIN)/python bench/tuning/run.py $(if $(DATA),--data $(DATA))
