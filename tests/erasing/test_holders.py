@@ -15,13 +15,18 @@ from freehold.backup import backup
 from freehold.core.erasure import Holder, Target
 from freehold.core.ids import new_id
 from freehold.core.shelf import Changes
-from freehold.core.training import Example, Manifest
+from freehold.core.training import Example, Manifest, ModelVersion
 from freehold.erasing import holders
 from freehold.house import House, open_house
 from freehold.journeys.examples import root_of
-from freehold.store.training import TrainingFolder
+from freehold.store.folders import write_record
+from freehold.store.made_from import note_documents
+from freehold.store.registry import digest_of, digests
+from freehold.store.training import FORMAT, TrainingFolder, read_manifest
 from freehold.testing.holder import HolderCase
+from freehold.tuning import tracking
 
+MADE_AT = "2026-01-01T00:00:00+00:00"
 TEMPLATE: dict[str, Path] = {}
 
 
@@ -203,6 +208,105 @@ class TestBackups(HouseHolderCase):
             rows = dict(database.execute("SELECT document_id, wrapped FROM keys").fetchall())
         gone = {f"backup:documents/{id}" for id in self.target(root).documents}
         return {name: wrapped for name, wrapped in rows.items() if name not in gone}
+
+
+class TestSearches(HouseHolderCase):
+    kind = holders.SearchesHolder
+
+    def add(self, house: House, root: Path) -> None:
+        places = {
+            "one/houses": self.gone,
+            "work/adapter-1": self.gone,
+            "two/houses": self.stays,
+            "work/two": self.stays,
+        }
+        for name, wanted in places.items():
+            place = root / "house" / "tuning" / name
+            (place / "deep").mkdir(parents=True)
+            (place / "deep" / "copy.txt").write_text(f"weights and words of {name}")
+            note_documents(place, self.documents(root, wanted))
+
+    def stays(self, name: str) -> bool:
+        return not self.gone(name)
+
+    def traces(self, root: Path) -> Sequence[bytes]:
+        return [b"words of one/houses", b"words of work/adapter-1"]
+
+    def rest(self, root: Path) -> object:
+        top = root / "house" / "tuning"
+        return {name: (top / name / "deep" / "copy.txt").read_text() for name in ("two/houses", "work/two")}
+
+    def test_what_is_made_from_nobody_knows_what_goes(self, tmp_path: Path) -> None:
+        """As an earlier version of Freehold left it."""
+        self.furnish(tmp_path)
+        (tmp_path / "house" / "tuning" / "work" / "two" / "made-from.json").unlink()
+        with self.open(tmp_path) as holder:
+            assert "work/two" in {holding.id for holding in holder.holdings(self.target(tmp_path))}
+
+
+class TestModels(HouseHolderCase):
+    kind = holders.ModelsHolder
+    steps = ()
+
+    def add(self, house: House, root: Path) -> None:
+        for name, wanted in (("anna", self.gone), ("others", lambda name: not self.gone(name))):
+            keep_version(house, root, name, sorted(self.documents(root, wanted)))
+
+    def traces(self, root: Path) -> Sequence[bytes]:
+        return [b"weights of anna", b"optimiser of anna"]
+
+    def rest(self, root: Path) -> object:
+        files = sorted((root / "house" / "models").glob("*/*.safetensors"))
+        return [path.read_bytes() for path in files if b"others" in path.read_bytes()]
+
+
+class TestTracking(TestModels):
+    kind = holders.TrackingHolder
+
+    def add(self, house: House, root: Path) -> None:
+        pytest.importorskip("mlflow")
+        super().add(house, root)
+        settings = root / "house" / "freehold.toml"
+        told_to = f'[tracking]\nkind = "mlflow"\nendpoint = "{root / "runs"}"'
+        settings.write_text(settings.read_text().replace("[tracking]", told_to, 1))
+        for version in house.registry.all():
+            folder = house.registry.folder(version.id)
+            manifest = read_manifest(folder)
+            place = {"experiment": tracking.experiment_of(house), "uri": str(root / "runs")}
+            tracking.track(version, manifest, folder=folder, artefacts=True, **place)
+
+    def rest(self, root: Path) -> object:
+        files = sorted((root / "runs").rglob("*.safetensors"))
+        return [path.read_bytes() for path in files if b"others" in path.read_bytes()]
+
+    def test_no_byte_stays(self, tmp_path: Path) -> None:
+        """In what was sent; the versions in the house are the models' holder's."""
+        self.furnish(tmp_path)
+        target = self.target(tmp_path)
+        with self.open(tmp_path) as holder:
+            assert any(b"weights of anna" in path.read_bytes() for path in holder.files())
+            holder.erase(target)
+            assert list(holder.files())
+            assert not any(b"of anna" in path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file())
+
+
+def keep_version(house: House, root: Path, name: str, documents: Sequence[str]) -> None:
+    """A version that learned from these documents, with its weights and the state of its optimiser."""
+    made = root / f"made-{name}"
+    made.mkdir()
+    (made / "adapter.safetensors").write_text(f"weights of {name}")
+    (made / "optimiser.safetensors").write_text(f"optimiser of {name}")
+    manifest = Manifest(
+        "ab" * 32, {"train": 1}, tuple(documents), {"import": 1}, "given", "cd" * 32, (), 1, "", 0, MADE_AT
+    )  # fmt: skip
+    write_record(made / "manifest.json", manifest, version=FORMAT)
+    files = digests(made)
+    version = ModelVersion(
+        id=new_id(), role="adapter", kind="residual", base="x", base_digest="", bound=True, manifest="ab" * 32, seed=1,
+        settings={}, serving={}, metrics=(), baseline=(), comparisons=(), checks={}, files=files,
+        digest=digest_of(files), created=MADE_AT, seconds=0.0, versions={},
+    )  # fmt: skip
+    house.registry.put(version, made)
 
 
 del HolderCase, HouseHolderCase  # what they say is said of each holder

@@ -19,6 +19,7 @@ from freehold.house import TUNING, House
 from freehold.journeys.examples import root_of
 from freehold.journeys.ingest import Progress
 from freehold.store.lock import writer_lock
+from freehold.store.made_from import documents_of
 from freehold.store.training import TrainingFolder, read_manifest
 from freehold.tuning import tracking
 from freehold.tuning.candidate import WORK
@@ -208,23 +209,27 @@ class ExperimentsHolder(_Held):
 class SearchesHolder(_Held):
     """Searches over settings: copies of documents in trial houses, weights and optimiser states of what is in training.
 
-    What training they are of is not looked at: all of it goes, and is made again when the search goes on.
+    Whatever was made from an erased document goes, and is made again when the search goes on.
     """
 
     name = "searches"
 
-    def holdings(self, target: Target) -> Sequence[Holding]:  # noqa: ARG002
-        return self._told("work", {path.name for path in self._places()})
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        return self._told("work", {place.relative_to(self._top).as_posix() for place in self._places(target)})
 
-    def erase(self, target: Target) -> None:  # noqa: ARG002
-        for place in self._places():
+    def erase(self, target: Target) -> None:
+        for place in self._places(target):
             with writer_lock(place.parent):
                 shred_tree(place)
 
-    def _places(self) -> list[Path]:
-        top = self._house.root / TUNING
-        found = [*top.glob("*/houses"), *top.glob(f"{WORK}/*")]
-        return sorted(path for path in found if path.is_dir() and any(path.rglob("*")))
+    def _places(self, target: Target) -> list[Path]:
+        found = sorted(path for path in (*self._top.glob("*/houses"), *self._top.glob(f"{WORK}/*")) if path.is_dir())
+        made_from = ((place, documents_of(place)) for place in found if any(place.rglob("*")))
+        return [place for place, ids in made_from if ids is None or not target.documents.isdisjoint(ids)]
+
+    @property
+    def _top(self) -> Path:
+        return self._house.root / TUNING
 
     def files(self) -> Iterator[Path]:
         yield from _below(self._house.root / TUNING)

@@ -36,6 +36,7 @@ from freehold.measure.stats import RESAMPLES
 from freehold.measuring import record
 from freehold.measuring.evaluate import MEASURES, SEARCHES, fields_of
 from freehold.store.lock import writer_lock
+from freehold.store.made_from import note_documents
 from freehold.text.chunk import ChunkKind
 
 DEFAULT, TUNED = "default", "tuned"
@@ -236,6 +237,8 @@ def _trial_house(
 ) -> House:
     """The house's documents cut another way, in a house of their own; what an earlier call ingested is used again."""
     root = folder / "houses" / name.replace(":", "-")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    note_documents(root.parent, house.shelf.document_ids())
     chosen = {key: value for key, value, origin in house.settings.items() if origin != "default"}
     if (root / config.FILE_NAME).exists():
         # An earlier call may have left what it found there: trials run on the settings of the house.
@@ -326,6 +329,6 @@ def _write(folder: Path, house: House, settings: Mapping[str, object], best_hous
 
 
 def _sweep(folder: Path, *, keep: Path) -> None:
-    for root in (folder / "houses").glob("*"):
+    for root in (folder / "houses").glob("*/"):
         if root != keep:
             shred_tree(root)

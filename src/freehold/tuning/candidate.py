@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from freehold.measure.labels import Labels
 from freehold.measure.ranking import Measure
 from freehold.measuring import record
 from freehold.store.lock import writer_lock
+from freehold.store.made_from import note_documents
 from freehold.store.registry import digest_of, digests
 from freehold.train import fusion
 from freehold.train.fusion import Blend, Depths, LabelledQuery
@@ -68,10 +69,11 @@ class Making:
     notes: tuple[str, ...] = ()
 
 
-def workplace(house: House, name: str) -> Path:
-    """A folder for what is being made; of the same name, so that what was interrupted goes on."""
+def workplace(house: House, name: str, documents: Collection[str]) -> Path:
+    """A folder for what is being made of these documents; of the same name, so that what was interrupted goes on."""
     folder = house.root / TUNING / WORK / name
     folder.mkdir(parents=True, exist_ok=True)
+    note_documents(folder, documents)
     return folder
 
 

@@ -86,7 +86,7 @@ def tune_encoder(house: House, data: TrainingSet, request: Request, *, progress:
     study: Study | None = None
     if request.hyper.trials:
         task, study = _searched(house, data, task, request, progress)
-    work = workplace(house, f"{request.kind}-{task.digest[:12]}")
+    work = workplace(house, f"{request.kind}-{task.digest[:12]}", data.manifest.documents)
     outcome = task.train(work, progress)
     checks = task.check(work / "model", outcome)
     made = work / "model"
@@ -125,13 +125,14 @@ def _base(house: House, request: Request) -> tuple[Path, ModelFacts]:
 
 def _searched(house: House, data: TrainingSet, task: Task, request: Request, progress: Progress) -> tuple[Task, Study]:
     space = request.hyper.space or SPACES[request.kind]
-    objective = Objective(task, workplace(house, f"trials-{task.digest[:12]}"))
+    objective = Objective(task, workplace(house, f"trials-{task.digest[:12]}", data.manifest.documents))
     found = request.hyper.run(
         house,
         objective,
         space,
         default=asdict(task.settings),
         identity=[task.digest, data.manifest.root],
+        documents=data.manifest.documents,
         seed=request.settings.seed,
         progress=progress,
     )
