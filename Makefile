@@ -55,10 +55,12 @@ bench-measure: $(VENV)/dev  ## scoring and statistics beside ir-measures and ran
 bench-gate: $(VENV)/dev  ## the gate's own error rate, simulated (minutes)
 	@$(BIN)/python bench/gate/run.py
 
-bench-erasure: $(VENV)/dev  ## a town erased, mutants caught, cost by size (an hour; PEOPLE=1500 for the nightly bound)
+bench-erasure: $(VENV)/dev  ## a town erased, mutants caught, cost by size (two hours; PEOPLE=1500 for the nightly bound)
 	@$(BIN)/python bench/erasure/run.py --people $(or $(PEOPLE),60) --save
 	@$(BIN)/python bench/erasure/run.py --mutants --save
-	@$(BIN)/python bench/erasure/run.py --cost 1500 15000 --save
+	@$(BIN)/python bench/erasure/run.py --cost 10000 100000 --save
+	@$(BIN)/python bench/erasure/exposure.py --save
+	@$(BIN)/python bench/erasure/scan_speed.py --save
 
 # The peers are pinned, and kept apart from Freehold's own dependencies.
 .bench/erasure/made: bench/erasure/requirements.txt

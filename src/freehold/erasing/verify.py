@@ -35,6 +35,8 @@ _SENTINEL_CHARS = 24
 _SENTINELS = 16
 _IN_ALL_WRITINGS = 20
 """Of the texts, and of the vectors; the others are sought as the house itself writes them."""
+_LEAST_NAME_BYTES = 8
+"""Of the name of a document's source: what is shorter, a number in a corpus, stands elsewhere too."""
 _QUERIES = 10
 _DEPTH = 100
 _STRONG = frozenset({"email", "phone", "iban", "national_id", "reference"})
@@ -124,7 +126,8 @@ def _gone(
         if identifier.kind in {*_STRONG, "name"} and len(value.encode()) >= SHORTEST_NEEDLE and value not in spared:
             yield from text_patterns(value, "text", whole=True)  # others' may begin with theirs
     for name in evidence.names:
-        yield from text_patterns(name, "text")
+        if len(name.encode("utf-8", "surrogatepass")) >= _LEAST_NAME_BYTES:
+            yield from text_patterns(name, "text", whole=True)
     texts = [text for text in evidence.texts if len(text) >= SHORTEST_NEEDLE and text not in spared]
     for at, text in enumerate(texts):
         yield from text_patterns(text, "text") if at < _IN_ALL_WRITINGS else plain_patterns(text, "text")
