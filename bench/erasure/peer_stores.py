@@ -668,9 +668,14 @@ class Freehold(Peer):
 
     def bring_back(self) -> None:
         from freehold.backup import restore
-        from freehold.house import open_house
+        from freehold.erasing.erase import reprobe
+        from freehold.house import House, open_house
 
-        restore(self.folder / "backup", self.own / "keys.json", self.store / "restored", progress=_silent)
+        def check(house: House) -> object:
+            return reprobe(house, _silent)
+
+        to = self.store / "restored"
+        restore(self.folder / "backup", self.own / "keys.json", to, check=check, progress=_silent)
         self.house.close()
         self.house = open_house(self.store / "restored")
 
