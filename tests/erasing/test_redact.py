@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from freehold.core.types import Document, Mention
 from freehold.erasing.identity import finder_of
-from freehold.journeys.erase import redact
+from freehold.journeys.erase import others_in, redact
 from freehold.privacy.subjects import parse_subject
 
 HERS = "Keller, Anna (HH-4034-000341) says that the roof of the barn was mended."
@@ -36,3 +36,16 @@ def test_a_number_of_the_form_of_theirs_is_somebody_elses_even_where_nobody_is_s
     assert HIS in without
     assert "4034" not in without
     assert "Keller" not in without
+
+
+def test_a_paper_with_somebody_elses_number_is_not_deleted_where_nobody_else_is_seen():
+    subject = parse_subject([("name", "Anna Keller"), ("policy", "HH-4034-000341")])
+    text = TEXT.replace("Mr Halpin says nothing.", "Halpin says nothing.")
+    document = Document(id="d", source="minutes.txt", title="", text=text, language="en", media_type="text/plain")
+
+    class Blinder(Blind):
+        def of(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
+            return [tuple(m for m in found if m.kind != "person") for found in super().of(documents)]
+
+    (others,) = others_in([document], finder_of(subject), Blinder())  # type: ignore[arg-type]
+    assert [text[start:end] for start, end in others] == ["HH-4169-001691"]

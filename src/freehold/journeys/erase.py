@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from freehold.core.erasure import Action, Band, SubjectFinder
+from freehold.core.erasure import Action, Band, Subject, SubjectFinder
 from freehold.core.ids import new_id
 from freehold.core.shelf import Shelf, Words
-from freehold.core.types import Document, Heading, Page, ParsedText
+from freehold.core.types import Document, Heading, Mention, Page, ParsedText
 from freehold.journeys.ingest import Progress, Raw
 from freehold.journeys.mentions import Mentions
-from freehold.journeys.resolve import in_batches, owned
+from freehold.journeys.resolve import in_batches, numbers_in, owned
 from freehold.privacy.spellings import shape_of
 from freehold.text.duplicates import signature
 from freehold.text.sentences import sentence_spans
@@ -26,6 +26,8 @@ REDACTED = "[…]"
 """Stands where something was taken out."""
 
 _DETECTED_AT_A_TIME = 32
+_OF_ONE_FORM = frozenset({"reference", "national_id"})
+"""Kinds of numbers that a firm or a state gives, all of one form. Telephones and accounts may be the firm's own."""
 _WORD_START = re.compile(r"(?<![^\W_])[^\W\d_]")
 
 Span = tuple[int, int]
@@ -102,13 +104,20 @@ def judge(
 
 
 def others_in(documents: Sequence[Document], finder: SubjectFinder, mentions: Mentions) -> list[list[Span]]:
-    """Per document where its text names people other than the one who is looked for."""
+    """Per document where its text speaks of people other than the one who is looked for."""
     each = []
     for document, found in zip(documents, mentions.of(documents), strict=True):
         mine = [(finding.start, finding.end) for finding in finder.find(document.text)]
-        people = [(m.start, m.end) for m in found if m.kind == "person"]
-        each.append([person for person in people if not _meets(person, mine)])
+        each.append(_others(document.text, found, mine, finder.subject))
     return each
+
+
+def _others(text: str, named: Sequence[Mention], mine: Sequence[Span], subject: Subject) -> list[Span]:
+    """Other people's names, and numbers of the form of theirs that are not theirs: a detector misses some names."""
+    forms = {shape_of(i.value) for i in subject.identifiers if i.kind in _OF_ONE_FORM}
+    numbers = [(start, end) for start, end, _ in numbers_in(text, named) if shape_of(text[start:end]) in forms]
+    people = [(m.start, m.end) for m in named if m.kind == "person"]
+    return [span for span in sorted({*people, *numbers}) if not _meets(span, mine)]
 
 
 def redact(
@@ -128,7 +137,7 @@ def redact(
     named = mentions.of([document])[0]
     found = [f for f in finder.find(text, language=language) if f.band in bands]
     mine = [(f.start, f.end) for f in found]
-    theirs = [(m.start, m.end) for m in named if m.kind == "person" and not _meets((m.start, m.end), mine)]
+    theirs = _others(text, named, mine, finder.subject)
     # "your account", in a letter to them; but where their number is known, another of its form is somebody else's.
     known = {shape_of(i.value) for i in finder.subject.identifiers if i.kind != "name"}
     stand_there = owned(text, named, found, numbers=numbers)

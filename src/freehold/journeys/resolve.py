@@ -149,7 +149,7 @@ def owned(
     """Where a text that speaks of the person has what identifies somebody, and nobody else is named beside it."""
     own = {name.casefold() for name in names}
     theirs = []
-    for start, end, kind in _outermost(_candidates(text, mentions, numbers)):
+    for start, end, kind in numbers_in(text, mentions, numbers):
         if any(start < finding.end and finding.start < end for finding in found):
             continue
         first, last = _line(text, start, end)
@@ -163,10 +163,14 @@ def owned(
     return theirs
 
 
-def _outermost(candidates: Iterable[tuple[int, int, IdentifierKind]]) -> list[tuple[int, int, IdentifierKind]]:
-    """Those that lie in no longer one: a part of a number has another form, and tells nobody from nobody."""
+def numbers_in(
+    text: str, mentions: Sequence[Mention], numbers: Sequence[str] = ()
+) -> list[tuple[int, int, IdentifierKind]]:
+    """What may identify somebody, each in one line, by place, and none a part of a longer one: the digits of a number
+    have another form than the whole.
+    """
     kept: list[tuple[int, int, IdentifierKind]] = []
-    for one in sorted(candidates, key=lambda span: (span[0], -span[1])):
+    for one in sorted(_candidates(text, mentions, numbers), key=lambda span: (span[0], -span[1])):
         if not kept or one[1] > kept[-1][1]:
             kept.append(one)
     return kept
@@ -175,7 +179,6 @@ def _outermost(candidates: Iterable[tuple[int, int, IdentifierKind]]) -> list[tu
 def _candidates(
     text: str, mentions: Sequence[Mention], numbers: Sequence[str]
 ) -> Iterator[tuple[int, int, IdentifierKind]]:
-    """What may identify somebody, each in one line."""
     for mention in mentions:
         kind = _KINDS.get(mention.kind)
         if kind is not None:
