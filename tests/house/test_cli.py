@@ -182,6 +182,9 @@ def test_two_writers(house: Path, papers: Path) -> None:
 def test_a_house_made_by_another_embedder(house: Path, tmp_path: Path) -> None:
     import shutil
 
+    from freehold.models.pull import pull
+
+    pull("multilingual-e5-small")  # whatever other tests have run before
     copy = tmp_path / "house"
     shutil.copytree(house, copy)
     with (copy / "freehold.toml").open("a") as settings:
