@@ -238,6 +238,22 @@ def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:
     assert look(root).verdict == "inconclusive"
 
 
+def test_a_file_that_cannot_be_looked_at_is_no_file_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that may be listed and not entered."""
+    root, seen = planted(tmp_path, b""), os.lstat
+    (root / "secret").write_text("x")
+
+    def lstat(path: str) -> os.stat_result:
+        if path.endswith("secret"):
+            raise PermissionError(13, "denied", path)
+        return seen(path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    assert (look(root).verdict, look(root).unread) == ("inconclusive", ("secret",))
+
+
 def test_without_its_control_nothing_is_known(tmp_path: Path) -> None:
     (tmp_path / "sealed").write_bytes(os.urandom(5_000))
     assert look(tmp_path).verdict == "inconclusive"

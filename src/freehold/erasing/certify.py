@@ -22,7 +22,7 @@ from freehold.core.records import to_json
 from freehold.erasing.holders import holders_of
 from freehold.erasing.retrain import off_at
 from freehold.erasing.verify import Verified
-from freehold.erasing.walk import requests_of, unreached
+from freehold.erasing.walk import is_tracked, requests_of
 from freehold.house import House
 from freehold.proof import verify as offline
 from freehold.proof.certificate import Certificate, Finding, Model, Pending, Place, Store, Verdict
@@ -90,7 +90,7 @@ def _written(house: House, request: ErasureRequest, verified: Verified, *, issue
     left = export_keys(house)
     if left:
         pending.append("backups")
-    if unreached(house, request):
+    if is_tracked(house, request):
         pending.append("tracking-server")
     exempt: dict[str, int] = {}
     for basis in request.held.values():

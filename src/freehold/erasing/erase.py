@@ -98,7 +98,7 @@ def reprobe(house: House, progress: Progress) -> int:
             certify(house, request, verified)
             found.append(request.id)
     if found:
-        hint = "freehold requests show ID tells where; freehold erase --resume ID erases it"
+        hint = "freehold erase --resume ID looks again, erases it and tells which probe found it"
         raise NeedsPerson("something erased is there again, or could not be looked for", hint=hint, refs=tuple(found))
     return len(certified)
 

@@ -383,17 +383,14 @@ def forget(house: House, target: Target, progress: Progress, *, wait_s: float = 
     export_keys(house)
 
 
-def unreached(house: House, request: ErasureRequest) -> set[str]:
-    """Holders on servers that cannot be reached, or still keep something of what was erased."""
-    target = target_of(house, request)
-    left = set()
-    for holder in holders_of(house, lambda *_: None):
-        if holder.name == TrackingHolder.name:
-            try:
-                left |= {holder.name} if holder.holdings(target) else set()
-            except EndpointFault:
-                left.add(holder.name)
-    return left
+def is_tracked(house: House, request: ErasureRequest) -> bool:
+    """Whether a server that versions are told to still keeps what was learned, or cannot be reached."""
+    if house.settings.tracking.kind == "none":
+        return False
+    try:
+        return bool(TrackingHolder(house).holdings(target_of(house, request)))
+    except EndpointFault:
+        return True
 
 
 def _patiently(erase: Callable[[], None], wait_s: float) -> None:

@@ -130,8 +130,12 @@ class _Scan:
             below = os.path.relpath(folder, root) + os.sep if folder != root else ""
             for name in (*folders, *sorted(files)):
                 path = os.path.join(folder, name)  # noqa: PTH118 - a house has as many files as documents
-                about = _about(path)
-                if about is None:
+                try:
+                    about = os.lstat(path)
+                except FileNotFoundError:
+                    continue  # gone meanwhile
+                except OSError:
+                    self.unread.add(below + name)
                     continue
                 # What a link names under the root is read there; what lies elsewhere is not read, and that is said.
                 if stat.S_ISLNK(about.st_mode) and not Path(path).resolve().is_relative_to(self.root.resolve()):
@@ -207,13 +211,6 @@ class _Scan:
     def _hit(self, pattern: Pattern, file: str) -> None:
         with self.lock:
             self.found.setdefault(pattern.owner, Counter())[file] += 1
-
-
-def _about(path: str) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except OSError:
-        return None  # gone meanwhile
 
 
 def _pread(descriptor: int, offset: int, size: int) -> bytes:
