@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import practice
@@ -217,3 +219,20 @@ def test_numbers_of_the_house_s_own_form(tmp_path, made):
             settings.write_text(text.replace("\\\\", "\\"))
         told("erase", "--subject", "name=Ilse Vogelsang", "--yes", house=house)
         assert ("blue heron 7" in texts(house)["b.txt"]) is stays
+
+
+@pytest.mark.parametrize(
+    ("database", "row"),
+    [
+        ("catalog.sqlite", "meta (key, value) VALUES ('left behind', ?)"),
+        ("vault.sqlite", "keys (document_id, wrapped) VALUES (?, x'00')"),
+    ],
+)
+def test_what_a_database_kept_behind_its_rows_is_written_over(own, database, row):
+    with closing(sqlite3.connect(own / database)) as behind, behind:
+        behind.execute("PRAGMA secure_delete = OFF")
+        behind.execute(f"INSERT INTO {row}", ("my dear Anna Keller, as we said",))
+        behind.execute(f"DELETE FROM {row.split()[0]} WHERE rowid = last_insert_rowid()")
+    assert b"dear Anna Keller" in (own / database).read_bytes()
+    assert told("erase", *SUBJECT, "--yes", house=own)["verdict"] == "COMPLETE"
+    assert not practice.residue(own, *TRACES)

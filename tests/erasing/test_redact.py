@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from freehold.core.types import Document, Mention
 from freehold.erasing.identity import finder_of
@@ -49,3 +50,17 @@ def test_a_paper_with_somebody_elses_number_is_not_deleted_where_nobody_else_is_
 
     (others,) = others_in([document], finder_of(subject), Blinder())  # type: ignore[arg-type]
     assert [text[start:end] for start, end in others] == ["HH-4169-001691"]
+
+
+def test_a_number_that_stands_in_papers_of_others_is_theirs_only_beside_their_name():
+    subject = replace(parse_subject([("name", "Anna Keller")]), foreign=("HH-4169-001691", "HH-4034-000341"))
+    document = Document(id="d", source="minutes.txt", title="", text=TEXT, language="en", media_type="text/plain")
+    without = redact(document, finder_of(subject), Blind()).raw.parsed.text  # type: ignore[arg-type]
+    assert HIS in without
+    assert "4034" not in without
+
+
+def test_a_number_that_only_stands_with_them_goes_with_them():
+    subject = parse_subject([("name", "Anna Keller")])
+    document = Document(id="d", source="minutes.txt", title="", text=TEXT, language="en", media_type="text/plain")
+    assert "4169" not in redact(document, finder_of(subject), Blind()).raw.parsed.text  # type: ignore[arg-type]

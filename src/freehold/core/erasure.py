@@ -40,6 +40,8 @@ class Subject:
     identifiers: tuple[Identifier, ...]
     derived: tuple[Identifier, ...] = ()
     """What else was read from documents that surely speak of them."""
+    foreign: tuple[str, ...] = ()
+    """Numbers that stand beside them and in documents that do not speak of them: somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from freehold.backup import export_keys
 from freehold.core.erasure import ErasureRequest, Ground, Subject
-from freehold.core.errors import NeedsPerson, UsageError
+from freehold.core.errors import HouseBusy, NeedsPerson, UsageError
 from freehold.erasing.certify import Certified, certify
+from freehold.erasing.holders import WAIT
 from freehold.erasing.retrain import Replaced, retrain
 from freehold.erasing.verify import Verified, verify
-from freehold.erasing.walk import Orders, carry_out, receive, requests_of
+from freehold.erasing.walk import Orders, carry_out, patiently, receive, requests_of
 from freehold.house import House
 from freehold.journeys.ingest import Progress
+from freehold.store.shelf import HouseShelf
+from freehold.store.vault import Vault
 
 _FINAL = frozenset({"COMPLETE", "PARTIAL_EXEMPT"})
 
@@ -56,7 +60,7 @@ def erase(
     elif request.sets:
         replaced = retrain(house, {}, progress=progress)
     request = _settled(house, request, replaced)
-    verified = verify(house, request, progress)
+    verified = _searched(house, request, orders.wait_s, progress)
     certified = certify(house, request, verified)
     recipients = house.settings.privacy.recipients if certified.request.documents else ()
     return Outcome(certified.request, verified, certified, tuple(replaced), recipients)
@@ -93,7 +97,7 @@ def reprobe(house: House, progress: Progress) -> int:
     certified = [one for one in requests.all() if one.stage == "certified" and one.certificate in _FINAL]
     found = []
     for request in certified:
-        verified = verify(house, request, progress)
+        verified = _searched(house, request, Orders().wait_s, progress)
         if not verified.passed:
             certify(house, request, verified)
             found.append(request.id)
@@ -114,6 +118,29 @@ def close(house: House, reference: str) -> ErasureRequest:
     export_keys(house)
     house.ledger.append("erasure.closed", ids={"request": request.id})
     return closed
+
+
+def _searched(house: House, request: ErasureRequest, wait_s: float, progress: Progress) -> Verified:
+    """Look for what was erased. Where bytes of it stayed in a database that has no row of it any more, which SQLite
+    leaves where it moves rows, the database is written anew and everything is looked at again.
+    """
+    verified = verify(house, request, progress)
+    places = {place for probe in verified.probes for place in probe.places}
+    behind = [database for name, database in _databases(house).items() if name in places]
+    if not behind or any(probe.hits for probe in verified.probes if probe.kind in {"read", "key"}):
+        return verified
+    for database in behind:
+        patiently(partial(_write_anew, database), wait_s)
+    return verify(house, request, progress)
+
+
+def _databases(house: House) -> dict[str, HouseShelf | Vault]:
+    return {"catalog.sqlite": house.shelf, "vault.sqlite": house.shelf.vault}
+
+
+def _write_anew(database: HouseShelf | Vault) -> None:
+    if not database.write_anew():
+        raise HouseBusy("a reader holds an old state of a database, which cannot be overwritten yet", hint=WAIT)
 
 
 def _settled(house: House, request: ErasureRequest, replaced: Sequence[Replaced]) -> ErasureRequest:

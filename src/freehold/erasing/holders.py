@@ -27,7 +27,7 @@ from freehold.tuning.sets import TRAINING
 
 ERASED = "erased"
 """Stands where a document was named."""
-_WAIT = "end the processes that read the house, or wait for them, and run the command again"
+WAIT = "end the processes that read the house, or wait for them, and run the command again"
 
 
 def holders_of(house: House, progress: Progress) -> tuple[Holder, ...]:
@@ -85,7 +85,7 @@ class CatalogHolder(_Held):
         if remove or release:
             shelf.commit(Changes(remove=sorted(remove), release=release))
         if not shelf.truncate():
-            raise HouseBusy("a reader holds an old state of the catalog, which cannot be overwritten yet", hint=_WAIT)
+            raise HouseBusy("a reader holds an old state of the catalog, which cannot be overwritten yet", hint=WAIT)
 
     def files(self) -> Iterator[Path]:
         yield from sorted(self._house.root.glob("catalog.sqlite*"))
@@ -103,7 +103,7 @@ class KeysHolder(_Held):
         vault = self._house.shelf.vault
         vault.destroy(sorted(vault.ids() & target.documents))
         if not vault.truncate():
-            raise HouseBusy("a reader holds an old state of the vault, which cannot be overwritten yet", hint=_WAIT)
+            raise HouseBusy("a reader holds an old state of the vault, which cannot be overwritten yet", hint=WAIT)
 
     def files(self) -> Iterator[Path]:
         yield from sorted(self._house.root.glob("vault.*"))
@@ -147,7 +147,7 @@ class IndexHolder(_Held):
             house.sync_indexes(self._progress)
         held = house.indexes.sweep()
         if held:
-            raise HouseBusy("a reader holds an earlier generation of the index", hint=_WAIT, refs=held)
+            raise HouseBusy("a reader holds an earlier generation of the index", hint=WAIT, refs=held)
 
     def files(self) -> Iterator[Path]:
         yield from _below(self._house.root / "index")
@@ -329,7 +329,7 @@ class BackupsHolder(_Held):
         vault = self._house.shelf.vault
         vault.destroy(sorted(self._names(target)))
         if not vault.truncate():
-            raise HouseBusy("a reader holds an old state of the vault, which cannot be overwritten yet", hint=_WAIT)
+            raise HouseBusy("a reader holds an old state of the vault, which cannot be overwritten yet", hint=WAIT)
 
     def files(self) -> Iterator[Path]:
         yield from sorted(self._house.root.glob("vault.*"))

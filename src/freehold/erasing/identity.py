@@ -21,7 +21,7 @@ _RESOLVING_ROUNDS = 2
 
 def finder_of(subject: Subject) -> SubjectFinder:
     """Finds the person in texts, by what they gave and by what was read from documents of the house."""
-    opened = open_finder(Subject((*subject.identifiers, *subject.derived)))
+    opened = open_finder(Subject((*subject.identifiers, *subject.derived), foreign=subject.foreign))
     return CarefulFinder(opened, len(subject.identifiers)) if subject.derived else opened
 
 
@@ -70,13 +70,13 @@ def resolved(house: House, subject: Subject, mentions: Mentions, progress: Progr
     """The person with what else identifies them, read from the documents that surely speak of them, and the documents
     that speak of them, so identified.
     """
-    whole = replace(subject, derived=())
+    whole = replace(subject, derived=(), foreign=())
     cases = locate(house.shelf, finder_of(whole), progress)
     seen: set[Identifier] = set()
     for _ in range(_RESOLVING_ROUNDS):  # an address gives a name, and the name gives a number
         bands = {case.document_id: case.band for case in cases}
-        more = resolve(whole, bands, house.shelf, mentions, finder_of, numbers=numbers_of(house))
-        new = [identifier for identifier in more if identifier not in seen]
+        read = resolve(whole, bands, house.shelf, mentions, finder_of, numbers=numbers_of(house))
+        new = [identifier for identifier in (*read.theirs, *read.beside) if identifier not in seen]
         if not new:
             break
         seen.update(new)
@@ -85,7 +85,10 @@ def resolved(house: House, subject: Subject, mentions: Mentions, progress: Progr
         wide = locate(house.shelf, finder_of(_with(whole, new)), progress)
         ids = [case.document_id for case in wide]
         known = (*whole.identifiers, *(i for i in whole.derived if i.kind == "name"), *names)
-        theirs = theirs_alone(numbers, Subject(known), house.shelf, ids, finder_of)
+        alone = set(theirs_alone(numbers, Subject(known), house.shelf, ids, finder_of))
+        foreign = (identifier.value for identifier in numbers if identifier not in alone)
+        whole = replace(whole, foreign=tuple(dict.fromkeys([*whole.foreign, *foreign])))
+        theirs = [identifier for identifier in numbers if identifier in alone and identifier in read.theirs]
         if not (names or theirs):
             break
         whole = _with(whole, [*names, *theirs])

@@ -378,7 +378,7 @@ def forget(house: House, target: Target, progress: Progress, *, wait_s: float = 
     for holder in holders_of(house, progress):
         if holder.name != "models":  # replaced first, where they can be
             with suppress(EndpointFault):  # a server that cannot be reached is pending, and named in the certificate
-                _patiently(partial(holder.erase, target), wait_s)
+                patiently(partial(holder.erase, target), wait_s)
             step(f"erase.{holder.name}")
     export_keys(house)
 
@@ -393,8 +393,8 @@ def is_tracked(house: House, request: ErasureRequest) -> bool:
         return True
 
 
-def _patiently(erase: Callable[[], None], wait_s: float) -> None:
-    """Again while a reader holds an old state."""
+def patiently(erase: Callable[[], None], wait_s: float) -> None:
+    """Again while a reader holds an old state. Raises HouseBusy after ``wait_s``."""
     until = time.monotonic() + wait_s
     while True:
         try:

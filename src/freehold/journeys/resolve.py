@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from freehold.core.erasure import Band, Finding, Identifier, IdentifierKind, Subject, SubjectFinder
 from freehold.core.shelf import Shelf, Words
@@ -39,6 +40,16 @@ _LEAST_DIGITS = 4
 _SCREENED_CHARS = 1 << 22
 
 
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What documents that speak of the person say besides."""
+
+    theirs: tuple[Identifier, ...]
+    """What they may be known by, the most often seen first; names only where none was given."""
+    beside: tuple[Identifier, ...]
+    """Numbers that nobody else is seen beside, in documents that may be a namesake's."""
+
+
 def resolve(
     subject: Subject,
     cases: Mapping[str, Band],
@@ -47,9 +58,9 @@ def resolve(
     open_finder: Callable[[Subject], SubjectFinder],
     *,
     numbers: Sequence[str] = (),
-) -> tuple[Identifier, ...]:
-    """Identifiers that the person may have besides those they gave, the most often seen first; names only where none
-    was given. ``theirs_alone`` tells which of the numbers are nobody else's.
+) -> Resolved:
+    """Identifiers that the person may have besides those they gave; ``theirs_alone`` tells which of the numbers are
+    nobody else's.
 
     ``cases``: how surely documents speak of them, by id. ``numbers``: regular expressions of numbers under which people
     are known here, besides those that are known by their form.
@@ -60,20 +71,22 @@ def resolve(
     surest = open_finder(Subject(strong)) if strong else finder
     names: Counter[Identifier] = Counter()
     found_numbers: Counter[Identifier] = Counter()
+    beside: set[Identifier] = set()
     for start in range(0, len(sure), _BATCH):
         documents = [shelf.document(document_id) for document_id in sure[start : start + _BATCH]]
         for document, named in zip(documents, mentions.of(documents), strict=True):
             text = document.text
-            if not any(finding.band == "certain" for finding in surest.find(text)):
-                continue  # a name alone may be a namesake's
             found = [finding for finding in finder.find(text) if finding.band == "certain"]
+            if not any(finding.band == "certain" for finding in surest.find(text)):  # a name may be a namesake's
+                beside.update(_numbers(text, named, found, [i.value for i in names], numbers))
+                continue
             names.update({Identifier("name", name) for name in _names(text, named, found, subject)})
             found_numbers.update(set(_numbers(text, named, found, [i.value for i in names], numbers)))
     if any(identifier.kind == "name" for identifier in subject.identifiers):
         names.clear()
-    given = {(i.kind, i.value) for i in subject.identifiers}
-    others = (i for i, _ in found_numbers.most_common() if (i.kind, i.value) not in given)
-    return (*(i for i, _ in names.most_common()), *others)
+    more = [i for i, _ in found_numbers.most_common() if i not in subject.identifiers]
+    theirs = (*(i for i, _ in names.most_common()), *more)
+    return Resolved(theirs, tuple(sorted(beside - {*subject.identifiers, *theirs}, key=lambda i: (i.kind, i.value))))
 
 
 def theirs_alone(
@@ -145,8 +158,12 @@ def owned(
     names: Sequence[str] = (),
     *,
     numbers: Sequence[str] = (),
+    foreign: Collection[str] = (),
 ) -> list[tuple[int, int, IdentifierKind]]:
-    """Where a text that speaks of the person has what identifies somebody, and nobody else is named beside it."""
+    """Where a text that speaks of the person has what identifies somebody, and nobody else is named beside it.
+
+    ``foreign``: numbers that are theirs only in a line that names them, since a detector misses names.
+    """
     own = {name.casefold() for name in names}
     theirs = []
     for start, end, kind in numbers_in(text, mentions, numbers):
@@ -154,6 +171,8 @@ def owned(
             continue
         first, last = _line(text, start, end)
         people = _people(mentions, first, last)
+        if not people and text[start:end] in foreign:
+            continue
         if not people:  # then whoever signed above
             above = text.rfind("\n", 0, max(0, len(text[:first].rstrip()))) + 1
             if first - above <= _SIGNATURE_CHARS:

@@ -34,7 +34,7 @@ from freehold.proof.merkle import commitment
 from freehold.store import tables as t
 from freehold.store.rights import Rights, restrict
 from freehold.store.rows import EPOCH, REVISION, batches, no_document, raise_fact, read_fact
-from freehold.store.sqlite import connect, guarded, truncate_log
+from freehold.store.sqlite import connect, guarded, truncate_log, write_anew
 
 _SALT_BYTES = 16
 _WORDS_AT_A_TIME = 1_000
@@ -106,15 +106,9 @@ class Catalog(Rights):
         """Empty the database's log; False while a reader holds an old state."""
         return truncate_log(self._engine)
 
-    def vacuum(self) -> None:
-        """Write the database anew and put it in the place of the old one: nothing stays in pages that are free."""
-        with guarded(self._path):
-            connection = self._engine.raw_connection()
-            try:
-                connection.cursor().execute("VACUUM")
-            finally:
-                connection.close()
-        truncate_log(self._engine)
+    def write_anew(self) -> bool:
+        """Write the database anew, without what deleted rows left in it; False while a reader holds an old state."""
+        return write_anew(self._engine)
 
     def drop_vectors(self, maker: str) -> None:
         """Forget all that ``maker`` made; it is zeroed in the database and gone from its log."""

@@ -59,6 +59,21 @@ def truncate_log(engine: sa.Engine) -> bool:
     return bool(busy == 0)
 
 
+def write_anew(engine: sa.Engine) -> bool:
+    """Write the database anew in the place of the old one, through memory: takes as much as the file is large.
+
+    ``secure_delete`` zeroes what is deleted, but where SQLite moves a row to another page the bytes in the gap that it
+    leaves stay until that is written over. False as for ``truncate_log``.
+    """
+    with guarded(Path(engine.url.database or "")):
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("VACUUM")
+        finally:
+            connection.close()
+    return truncate_log(engine)
+
+
 @contextlib.contextmanager
 def guarded(path: Path) -> Iterator[None]:
     """Turn the database's errors into ours: the message names the file, never a statement or its values."""

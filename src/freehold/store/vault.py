@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from freehold.core.errors import StorageFault
 from freehold.core.files import write_durably
-from freehold.store.sqlite import connect, guarded, truncate_log
+from freehold.store.sqlite import connect, guarded, truncate_log, write_anew
 
 _metadata = sa.MetaData()
 _keys = sa.Table(
@@ -95,6 +95,10 @@ class Vault:
     def truncate(self) -> bool:
         """Empty the database's log; False while a reader holds an old state."""
         return truncate_log(self._engine)
+
+    def write_anew(self) -> bool:
+        """Write the database anew, without what deleted rows left in it; False while a reader holds an old state."""
+        return write_anew(self._engine)
 
     def ids(self) -> set[str]:
         """Ids of all documents that have a key."""
