@@ -8,6 +8,7 @@ from dataclasses import replace
 from freehold.core.types import Document, Mention
 from freehold.erasing.identity import finder_of
 from freehold.journeys.erase import others_in, redact
+from freehold.journeys.resolve import numbers_in
 from freehold.privacy.subjects import parse_subject
 
 HERS = "Keller, Anna (HH-4034-000341) says that the roof of the barn was mended."
@@ -64,3 +65,10 @@ def test_a_number_that_only_stands_with_them_goes_with_them():
     subject = parse_subject([("name", "Anna Keller")])
     document = Document(id="d", source="minutes.txt", title="", text=TEXT, language="en", media_type="text/plain")
     assert "4169" not in redact(document, finder_of(subject), Blind()).raw.parsed.text  # type: ignore[arg-type]
+
+
+def test_an_amount_that_the_detector_takes_for_an_address_is_none():
+    text = "The roof was mended for 5780 euros.\nLindenweg 4, 10969 Berlin\n"
+    places = [(text.index("5780"), 4), (text.index("Lindenweg"), 25)]
+    mentions = [Mention(at, at + length, "address", 1.0, "blind") for at, length in places]
+    assert [text[start:end] for start, end, _ in numbers_in(text, mentions)] == ["Lindenweg 4, 10969 Berlin"]

@@ -140,7 +140,8 @@ def redact(
     theirs = _others(text, named, mine, finder.subject)
     # "your account", in a letter to them; but where their number is known, another of its form is somebody else's.
     known = {shape_of(i.value) for i in finder.subject.identifiers if i.kind != "name"}
-    stand_there = owned(text, named, found, numbers=numbers, foreign=finder.subject.foreign)
+    foreign = [(start, end) for start, end, _ in numbers_in(text, named) if text[start:end] in finder.subject.foreign]
+    stand_there = owned(text, named, found, numbers=numbers, others=[*theirs, *foreign])
     beside = [(start, end) for start, end, _ in stand_there if shape_of(text[start:end]) not in known]
     cuts, sentences = _cuts(text, language, _merged(sorted([*mine, *beside])), theirs)
     text, moved = _without(text, cuts)

@@ -158,11 +158,12 @@ def owned(
     names: Sequence[str] = (),
     *,
     numbers: Sequence[str] = (),
-    foreign: Collection[str] = (),
+    others: Sequence[tuple[int, int]] = (),
 ) -> list[tuple[int, int, IdentifierKind]]:
     """Where a text that speaks of the person has what identifies somebody, and nobody else is named beside it.
 
-    ``foreign``: numbers that are theirs only in a line that names them, since a detector misses names.
+    ``others``: places of numbers that are somebody else's: the line of one that names nobody is theirs, since a
+    detector misses names.
     """
     own = {name.casefold() for name in names}
     theirs = []
@@ -171,7 +172,7 @@ def owned(
             continue
         first, last = _line(text, start, end)
         people = _people(mentions, first, last)
-        if not people and text[start:end] in foreign:
+        if not people and any(first <= at < last for at, _ in others):
             continue
         if not people:  # then whoever signed above
             above = text.rfind("\n", 0, max(0, len(text[:first].rstrip()))) + 1
@@ -200,8 +201,8 @@ def _candidates(
 ) -> Iterator[tuple[int, int, IdentifierKind]]:
     for mention in mentions:
         kind = _KINDS.get(mention.kind)
-        if kind is not None:
-            found = text[mention.start : mention.end].partition("\n")[0].rstrip(" ,;")
+        found = text[mention.start : mention.end].partition("\n")[0].rstrip(" ,;")
+        if kind is not None and (kind != "address" or _LETTERS.search(found)):  # an amount alone is none
             yield mention.start, mention.start + len(found), kind
     for match in _CODE.finditer(text):
         if sum(map(str.isdigit, match[0])) >= _LEAST_DIGITS:
