@@ -207,6 +207,10 @@ class House:
         self._check_maker(other.crew.encoder)
         self.crew.serve_with(other.crew)
 
+    def borrow(self, other: House) -> None:
+        """Do not open anew what the same house, opened before, has open of the models that serve."""
+        self._crew, self._lineup = other._crew, -1
+
     def stats(self) -> Stats:
         """How much the house holds."""
         return self.shelf.stats()

@@ -33,17 +33,26 @@ class Voice:
 
 
 def ask(
-    query: Query, *, plan: Plan, engines: Engines, voice: Voice, on_text: Callable[[str], None] | None = None
+    query: Query,
+    *,
+    plan: Plan,
+    engines: Engines,
+    voice: Voice,
+    on_text: Callable[[str], None] | None = None,
+    found: Found | None = None,
 ) -> Answer:
     """Answer from the house's documents alone.
+
+    ``found``: what was found for the query already, of which nothing is asked of the index any more.
 
     ``on_text`` receives the generator's words as they come; the returned answer may have fewer, since a sentence that
     no cited span supports is taken out. Raises EndpointFault when the generator fails, and
     SettingsError when not one passage fits its context window.
     """
     watch = Stopwatch()
-    found = search(query, k=voice.passages, plan=plan, engines=engines)
-    watch.lap("search")
+    if found is None:
+        found = search(query, k=voice.passages, plan=plan, engines=engines)
+        watch.lap("search")
     generator = voice.generator
     frame = "\n".join(message["content"] for message in messages(query.text, ()))
     room = generator.context_tokens - voice.answer_tokens - generator.count_tokens(frame) - TEMPLATE_TOKENS

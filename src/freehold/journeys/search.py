@@ -78,8 +78,10 @@ class Reranked:
 class Stopwatch:
     """Time of named stages, in the order in which they end."""
 
-    def __init__(self) -> None:
-        self.timings_ms: dict[str, float] = {}
+    def __init__(self, **before_ms: float) -> None:
+        """``before_ms``: stages that were over before, in a pass with others."""
+        self.timings_ms = {stage: round(ms, 3) for stage, ms in before_ms.items()}
+        self._before_ms = sum(before_ms.values())
         self._last = self._first = perf_counter()
 
     def lap(self, stage: str) -> None:
@@ -89,7 +91,7 @@ class Stopwatch:
 
     def stop(self) -> Mapping[str, float]:
         """All laps and their ``total``."""
-        return {**self.timings_ms, "total": round((self._last - self._first) * 1000, 3)}
+        return {**self.timings_ms, "total": round((self._last - self._first) * 1000 + self._before_ms, 3)}
 
 
 def question(text: str, *, embedder: Embedder, filter: Filter | None = None) -> Query:
@@ -119,20 +121,27 @@ def search(query: Query, *, k: int, plan: Plan, engines: Engines) -> Found:
     read = Reading.of([query], [plan], engines)
     if read.embeddings or read.scorers:
         watch.lap("embed")
+    return found(query, read, 0, k=k, plan=plan, engines=engines, watch=watch)
+
+
+def found(
+    query: Query, read: Reading, row: int, *, k: int, plan: Plan, engines: Engines, watch: Stopwatch
+) -> Found:
+    """``search``, of a query that was read in a pass with others: ``read`` has it in ``row``."""
     depth = max(plan.candidates, k)
-    candidates = Candidates.find(query, read, 0, {plan.mode}, depth=depth, engines=engines)
+    candidates = Candidates.find(query, read, row, {plan.mode}, depth=depth, engines=engines)
     watch.lap("index")
     ranked, unit = candidates.first_stage(plan, depth=depth)
     watch.lap("fuse")
-    found = Reranked(ranked, unit)
+    best = Reranked(ranked, unit)
     if reranks(plan, engines):
-        found = candidates.rerank(ranked, unit, plan, budget_ms=plan.rerank_budget_ms)
+        best = candidates.rerank(ranked, unit, plan, budget_ms=plan.rerank_budget_ms)
         watch.lap("rerank")
-    alive, views = _alive(found.ranked, k, engines.shelf)
+    alive, views = _alive(best.ranked, k, engines.shelf)
     places = _places(candidates.legs)
-    hits = tuple(_hit(i, s, views[s.chunk_id], found.unit, places) for i, s in enumerate(alive, 1))
+    hits = tuple(_hit(i, s, views[s.chunk_id], best.unit, places) for i, s in enumerate(alive, 1))
     watch.lap("texts")
-    return Found(hits, watch.stop(), found.depth, found.left)
+    return Found(hits, watch.stop(), best.depth, best.left)
 
 
 def reranks(plan: Plan, engines: Engines) -> bool:

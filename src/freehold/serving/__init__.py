@@ -1,0 +1,1 @@
+"""Serving: a house kept open for many callers at once, whatever protocol they speak."""
