@@ -209,6 +209,26 @@ class TrackingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """[server]: ``freehold serve``. Who may do what is said by keys: see ``freehold keys``."""
+
+    host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 listens on all")
+    port: int = _setting(8080, "TCP port", low=0, high=65535)
+    engines: int = _setting(0, "processes that search; 0: one for each two cores", low=0, high=64)
+    queue: int = _setting(64, "requests that may wait; what comes beyond is refused at once", low=1, high=10_000)
+    timeout_s: float = _setting(10.0, "for one search, unless its caller wants less", low=0.05)
+    answer_timeout_s: float = _setting(60.0, "for one answer, unless its caller wants less", low=0.05)
+    rate_per_s: float = _setting(0.0, "requests a second for each key; 0: no limit", low=0.0)
+    cache: int = _setting(1_000, "results of searches kept in memory until anything changes; 0: none", low=0)
+    max_body_mb: int = _setting(1, "largest body of a request that uploads nothing", low=1)
+    max_upload_mb: int = _setting(256, "largest upload, all its files together", low=1)
+    origins: tuple[str, ...] = _setting((), "web origins whose pages may call the service (CORS)")
+    oidc_issuer: str = _setting("", "URL of an OpenID provider whose bearer tokens are taken too")
+    oidc_audience: str = _setting("freehold", "for whom its tokens must be made out")
+    oidc_region: str = _setting("", "where the provider is run, if off this machine")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything in force. ``origins`` tells for each dotted key where its value came from."""
 
@@ -225,6 +245,7 @@ class Settings:
     privacy: PrivacySettings = PrivacySettings()
     schedule: ScheduleSettings = ScheduleSettings()
     tracking: TrackingSettings = TrackingSettings()
+    server: ServerSettings = ServerSettings()
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -400,6 +421,9 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"tracking.kind = {tracking.kind} needs tracking.endpoint", hint=hint)
     if tracking.kind != "none" and "://" in tracking.endpoint:
         _check_endpoint("tracking", tracking.endpoint, tracking.region, settings.house.regions)
+    server = settings.server
+    if server.oidc_issuer:
+        _check_endpoint("server.oidc", server.oidc_issuer, server.oidc_region, settings.house.regions)
 
 
 def _check_endpoint(name: str, endpoint: str, region: str, allowed: tuple[str, ...]) -> None:

@@ -34,7 +34,7 @@ from freehold.journeys import search as searching
 from freehold.journeys.ingest import IngestReport, Progress, Reader, Workshop, ingest
 from freehold.journeys.language import language_tools
 from freehold.journeys.search import Engines, Found, Plan
-from freehold.journeys.sources import Files, beir_reader, file_reader, find_beir, find_files, shelf_reader
+from freehold.journeys.sources import Files, beir_reader, file_reader, find_beir, find_files, renamed, shelf_reader
 from freehold.models.generate import open_generator
 from freehold.models.pull import verify
 from freehold.store.experiments import ExperimentFolder
@@ -151,6 +151,24 @@ class House:
         with ParserPool(os.cpu_count() or 1, limits) as pool:
             reader = file_reader(pool, files, limits=self._limits(), fields=fields or {})
             return self._ingest(files.found, reader, vanished, fields, report_progress, fenced=fenced)
+
+    def ingest_uploads(
+        self, folder: Path, *, fields: Mapping[str, str] | None = None, progress: Progress | None = None
+    ) -> IngestReport:
+        """Ingest files that somebody sent, which lie in a folder: their names there, not the folder, become sources."""
+        limits = self._parse_limits()
+        files = find_files([folder], max_bytes=limits.max_bytes, leave_out=folder / ".nothing", progress=lambda _: None)
+        paths = {f"upload:{Path(path).relative_to(folder.resolve()).as_posix()}": path for path in files.found}
+        with ParserPool(os.cpu_count() or 1, limits) as pool:
+            read = renamed(file_reader(pool, files, limits=self._limits(), fields=fields or {}), paths)
+            found = {source: files.found[path] for source, path in paths.items()}
+            return self._ingest(found, read, (), fields, progress or _silent)
+
+    def remove(self, document_ids: Collection[str], *, progress: Progress | None = None) -> int:
+        """Documents go, with all that was made from them, as where their files had vanished; how many there were."""
+        wanted = set(document_ids)
+        sources = [source for source, known in self.shelf.known().items() if known.document_id in wanted]
+        return self._ingest({}, lambda _: iter(()), sources, None, progress or _silent).removed
 
     def ingest_beir(
         self,

@@ -104,6 +104,20 @@ class ChunkView:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A document as a list shows it."""
+
+    id: str
+    source: str
+    title: str
+    language: str
+    pages: int
+    """0 where its format has none."""
+    characters: int
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """All that a document says, and what it is called."""
 

@@ -124,9 +124,7 @@ def search(query: Query, *, k: int, plan: Plan, engines: Engines) -> Found:
     return found(query, read, 0, k=k, plan=plan, engines=engines, watch=watch)
 
 
-def found(
-    query: Query, read: Reading, row: int, *, k: int, plan: Plan, engines: Engines, watch: Stopwatch
-) -> Found:
+def found(query: Query, read: Reading, row: int, *, k: int, plan: Plan, engines: Engines, watch: Stopwatch) -> Found:
     """``search``, of a query that was read in a pass with others: ``read`` has it in ``row``."""
     depth = max(plan.candidates, k)
     candidates = Candidates.find(query, read, row, {plan.mode}, depth=depth, engines=engines)

@@ -99,6 +99,17 @@ def file_reader(pool: ParserPool, files: Files, *, limits: str, fields: Mapping[
     return read
 
 
+def renamed(read: Reader, paths: Mapping[str, str]) -> Reader:
+    """The same, under other names for the sources: ``paths`` tells where each lies, as ``read`` calls it."""
+    sources = {path: source for source, path in paths.items()}
+
+    def read_renamed(names: Sequence[str]) -> Iterator[Raw | Quarantined]:
+        for outcome in read([paths[name] for name in names]):
+            yield replace(outcome, source=sources[outcome.source])
+
+    return read_renamed
+
+
 def _from_file(source: str, read: ParsedDoc, fields: Mapping[str, str]) -> Raw | Quarantined:
     try:
         original = Path(source).read_bytes()

@@ -1,4 +1,4 @@
-"""An engine process: ``python -m freehold.serving.engine CONNECTION_FD HOUSE``. It holds the house, and does what it is sent.
+"""An engine process holds a house and does what it is sent: ``python -m freehold.serving.engine CONNECTION_FD HOUSE``.
 
 A process of its own because the vector engine holds the GIL for whole calls, and so that what goes wrong here takes no
 connection down. One thread searches: what waits together is embedded together. Wording an answer may take as long as a
@@ -90,7 +90,7 @@ class Engine:
         started = time.perf_counter()
         try:
             read = Reading.of([query for *_, query, _ in ready], [plan for *_, plan in ready], desk.engines)
-        except Exception as error:  # noqa: BLE001 - told to all who wait
+        except Exception as error:
             for request, *_ in ready:
                 self._fail(request, error)
             return
@@ -143,7 +143,7 @@ class Engine:
     def _failures(self, request: Request) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - the process goes on, and the front tells the caller
+        except Exception as error:
             self._fail(request, error)
 
     def _fail(self, request: Request, error: Exception) -> None:

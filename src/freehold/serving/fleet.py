@@ -1,4 +1,4 @@
-"""The front's end of the engine processes: requests go to the one with least to do, and come back as awaited results."""
+"""The front's end of the engine processes: a request goes to the one with least to do and comes back as a result."""
 
 from __future__ import annotations
 
@@ -182,9 +182,11 @@ class _Engine:
             await asyncio.sleep(_AGAIN_S[min(self._lost, len(_AGAIN_S) - 1)])
             self._reap()
             try:
-                return await self.start()
+                await self.start()
             except (FreeholdError, TimeoutError):
                 self._lost += 1
+            else:
+                return
 
     async def ask(self, message: Message, *, timeout_s: float, on_text: Callable[[str], None] | None = None) -> Any:
         assert self._connection is not None

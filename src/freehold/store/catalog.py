@@ -22,6 +22,7 @@ from freehold.core.shelf import (
     Entry,
     Indexable,
     Known,
+    Listed,
     NearDuplicate,
     Place,
     Quarantined,
@@ -164,6 +165,23 @@ class Catalog(Rights):
         made = sa.and_(v.chunk_id == c.id, v.maker == maker)
         query = sa.select(c.id, v.codes, v.code_count).select_from(t.chunks.outerjoin(t.vectors, made)).where(_SHOWN)
         return {row.id: _codes(row.codes, row.code_count) for row in self._rows_in(query, c.id, chunk_ids)}
+
+    def listed(self, *, after: str = "", limit: int) -> Sequence[Listed]:
+        """Documents that are not hidden, by id, those after one."""
+        d = t.documents.c
+        columns = (
+            d.id,
+            d.source,
+            d.title,
+            d.language,
+            d.pages,
+            d.metadata,
+            sa.func.length(t.texts.c.text).label("size"),
+        )
+        query = sa.select(*columns).select_from(t.documents.join(t.texts)).where(d.id > after)
+        query = query.where(d.id.not_in(sa.select(t.restrictions.c.document_id)))
+        rows = self._rows(query.order_by(d.id).limit(limit))
+        return [Listed(r.id, r.source, r.title, r.language, len(r.pages), r.size, r.metadata) for r in rows]
 
     def text(self, document_id: str) -> str:
         rows = self._rows(sa.select(t.texts.c.text).where(t.texts.c.document_id == document_id))

@@ -1,0 +1,140 @@
+"""The process of one job: ``python -m freehold.serving.job HOUSE JOB_ID``. Tells how far it is, a line of JSON each.
+
+The last line is ``{"result": ...}`` or ``{"error": ...}``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from freehold.core.erasure import Action
+from freehold.core.errors import FreeholdError, HouseFault, SettingsError
+from freehold.core.records import to_json
+from freehold.erasing.erase import erase, retrain_all
+from freehold.erasing.walk import Orders
+from freehold.house import House, open_house
+from freehold.index.builder_process import NICENESS, end_with_parent
+from freehold.journeys.ingest import IngestReport, Progress
+from freehold.measuring.evaluate import Request, evaluate
+from freehold.serving.jobs import Job, JobKind, Jobs
+from freehold.tuning.promote import promote, rollback
+
+_EVERY_S = 0.25
+
+Work = Callable[[House, Jobs, Job, Progress], Mapping[str, Any]]
+
+
+def main() -> None:
+    """Do it, and say what came of it."""
+    end_with_parent()
+    os.nice(NICENESS)
+    root, job_id = sys.argv[1:]
+    try:
+        with open_house(Path(root)) as house:
+            jobs = Jobs(house.root, house.shelf.vault)
+            job = jobs.get(job_id)
+            try:
+                _tell({"result": WORK[job.kind](house, jobs, job, _progress())})
+            finally:
+                jobs.close_files(job.id)
+    except FreeholdError as error:
+        _tell(error.as_dict())
+    except Exception as error:
+        fault = HouseFault(f"the job failed: {type(error).__name__}", hint="run it again; report it if it stays")
+        _tell(fault.as_dict())
+
+
+def _progress() -> Progress:
+    last = 0.0
+
+    def report(stage: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _EVERY_S:
+            last = time.monotonic()
+            _tell({"stage": stage, "done": done, "total": total})
+
+    return report
+
+
+def _tell(value: Mapping[str, Any]) -> None:
+    print(json.dumps(value), flush=True)  # noqa: T201
+
+
+def _ingest(house: House, jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:
+    report = house.ingest_uploads(jobs.open_files(job), fields=job.given.get("fields"), progress=progress)
+    return ingested(report)
+
+
+def ingested(report: IngestReport) -> Mapping[str, Any]:
+    """Counts and reasons: names of files may hold those of people, and stay in the quarantine."""
+    told = {
+        f.name: value for f in dataclasses.fields(report) if isinstance(value := getattr(report, f.name), int | float)
+    }
+    return {
+        **told,
+        "quarantined": [{"code": q.code, "reason": q.reason} for q in report.quarantined],
+        "refused": [{"code": q.code, "reason": q.reason} for q in report.refused],
+    }
+
+
+def _remove(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:
+    removed = house.remove(list(job.given["documents"]), progress=progress)
+    return {"removed": removed}
+
+
+def _erase(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:
+    decisions = cast("Mapping[str, Action]", job.given.get("decisions", {}))
+    orders = Orders(decisions=decisions, most=job.given.get("most", Orders().most))
+    request = job.given["request"]
+    outcome = erase(house, request, ground="17(1)(b)", orders=orders, retrain_models=True, progress=progress)
+    certificate = outcome.certified.certificate
+    return {
+        "request": outcome.request.id,
+        "verdict": certificate.verdict,
+        "pending": list(certificate.pending),
+        "asked": list(outcome.request.asked),
+        "recipients": list(outcome.recipients),
+    }
+
+
+def _retrain(house: House, _jobs: Jobs, _job: Job, progress: Progress) -> Mapping[str, Any]:
+    return {"replaced": to_json(retrain_all(house, progress))}
+
+
+def _eval(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:
+    """On the set that the gate is declared to judge by: a caller names no path on this machine."""
+    dataset = house.settings.gate.dataset
+    if not dataset:
+        raise SettingsError("gate.dataset names no labelled set", hint="set it in freehold.toml, then evaluate")
+    request = Request(dataset=house.root / dataset, split=job.given.get("split"), allow_missing=True, call=job.given)
+    return {"experiment": evaluate(house, request, progress=progress).experiment.id}
+
+
+def _promote(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:
+    done = promote(house, job.given["version"], call=job.given, progress=progress)
+    return {"promoted": done.promoted, "experiment": done.kept.experiment.id, "lineup": done.lineup.number}
+
+
+def _rollback(house: House, _jobs: Jobs, _job: Job, progress: Progress) -> Mapping[str, Any]:
+    return {"lineup": rollback(house, progress=progress).number}
+
+
+WORK: Mapping[JobKind, Work] = {
+    "ingest": _ingest,
+    "remove": _remove,
+    "erase": _erase,
+    "retrain": _retrain,
+    "eval": _eval,
+    "promote": _promote,
+    "rollback": _rollback,
+}
+
+if __name__ == "__main__":
+    main()

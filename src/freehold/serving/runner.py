@@ -1,0 +1,94 @@
+"""The runner: takes the jobs of a house one after the other, each into a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from freehold.core.errors import HouseFault
+from freehold.serving.jobs import Job, Jobs
+
+_LINE_BYTES = 1 << 24
+_BUSY = "house_busy"
+_AGAIN_S = 2.0
+
+
+class Runner:
+    """Runs jobs until it is stopped. For one event loop; the jobs' files are written by it alone while they run."""
+
+    def __init__(self, root: Path, jobs: Jobs, *, on_end: Callable[[Job], None] = lambda _: None) -> None:
+        self._root, self._jobs, self._on_end = root, jobs, on_end
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self.current: Job | None = None
+
+    def start(self) -> None:
+        """Take up what was left, then whatever comes."""
+        self._jobs.resume()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def wake(self) -> None:
+        """There is a new job."""
+        self._news.set()
+
+    async def stop(self) -> None:
+        """What runs is cut off, and waits for the next start."""
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            job = await asyncio.to_thread(self._jobs.next)
+            if job is None:
+                await self._news.wait()
+                continue
+            self.current = await asyncio.to_thread(self._jobs.begin, job)
+            try:
+                ended = await self._done(self.current)
+            finally:
+                self.current = None
+            if ended is None:  # a command on the same house was writing
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                self._on_end(ended)
+
+    async def _done(self, job: Job) -> Job | None:
+        command = (sys.executable, "-P", "-m", "freehold.serving.job", str(self._root), job.id)
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_LINE_BYTES)
+        assert process.stdout is not None
+        last: dict[str, Any] = {}
+        try:
+            async for line in process.stdout:
+                with contextlib.suppress(ValueError):
+                    last = json.loads(line)
+                if "stage" in last:
+                    job = self.current = _moved(job, last)
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if "result" in last:
+            return await asyncio.to_thread(self._jobs.end, job, result=last["result"])
+        if "error" not in last:
+            last = dict(HouseFault("the job's process ended", hint="see the service's log; start it again").as_dict())
+        error = last["error"]
+        if error.get("code") == _BUSY:
+            await asyncio.to_thread(self._jobs.update, job, state="waiting")
+            return None
+        return await asyncio.to_thread(self._jobs.end, job, error=error)
+
+
+def _moved(job: Job, told: Mapping[str, Any]) -> Job:
+    return replace(job, stage=told["stage"], done=told["done"], total=told["total"])
