@@ -215,7 +215,7 @@ class Shelf(Protocol):
         ...
 
     def words(self, document_ids: Collection[str] | None = None) -> Iterator[Words]:
-        """Documents in words, these or (None) all, restricted ones included, some at a time, in order of their ids."""
+        """Documents in words, these or (None) all, restricted ones included, some at a time, in no promised order."""
         ...
 
     def mentions(self, document_ids: Collection[str], detector: str) -> Mapping[str, tuple[Mention, ...]]:

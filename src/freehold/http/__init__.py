@@ -1,1 +1,1 @@
-"""HTTP: the service as other programs call it. Routes translate and check; what they do stands in ``freehold.serving``."""
+"""HTTP: the service as other programs call it. Routes translate and check; what is done stands in serving."""

@@ -53,7 +53,7 @@ def _fields(text: str) -> dict[str, str]:
 
 @router.get("/documents")
 async def documents(
-    caller: MayAsk,
+    caller: MayAsk,  # noqa: ARG001
     service: ServiceOf,
     after: Id = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,

@@ -1,4 +1,4 @@
-"""What OpenAI's and Cohere's clients speak: chat with citations, embeddings, rerank. See docs/http.md for what differs."""
+"""What OpenAI's and Cohere's clients speak: chat with citations, embeddings, rerank."""
 
 from __future__ import annotations
 

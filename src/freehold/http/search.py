@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
-from freehold.http.access import Caller, MayAsk, ServiceOf
+from freehold.http.access import MayAsk, ServiceOf
 from freehold.http.problems import problem
 from freehold.http.schemas import AnswerOut, AskBody, SearchBody, SearchOut
 from freehold.serving.messages import Answered, Ask, Search
@@ -31,17 +31,13 @@ async def search(request: Request, body: SearchBody, caller: MayAsk, service: Se
 @router.post("/ask", response_model=AnswerOut)
 async def ask(request: Request, body: AskBody, caller: MayAsk, service: ServiceOf) -> Any:
     """An answer from the documents alone, with citations; or that they do not hold it."""
-    asked = asked_of(body, caller)
+    asked = Ask(body.question, body.mode, body.filter, caller.groups)
     timeout_s = _within(body.timeout_ms, service.settings.server.answer_timeout_s)
     if body.stream:
         events = _events(request, service, asked, timeout_s)
         return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
     answered = await service.ask(asked, timeout_s=timeout_s)
     return AnswerOut.of(request.state.id, answered.answer, answered.degraded)
-
-
-def asked_of(body: AskBody, caller: Caller) -> Ask:
-    return Ask(body.question, body.mode, body.filter, caller.groups)
 
 
 def _within(timeout_ms: int | None, most_s: float) -> float:

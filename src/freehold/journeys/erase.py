@@ -84,7 +84,7 @@ def locate(
                 cases.append(Case(words.document_id, band, len(found), bool(about), 0, "delete", certain))
         done += len(batch)
         progress("documents", done, total)
-    return cases
+    return sorted(cases, key=lambda case: case.document_id)
 
 
 def judge(

@@ -6,6 +6,7 @@ two numbers tells whether it is behind, and comparing two sets of chunk ids what
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -203,10 +204,11 @@ class Catalog(Rights):
             for batch in batches(sorted(document_ids)):
                 yield from map(_words, self._rows(query.where(d.id.in_(batch))))
             return
-        last = ""  # no reader stays in the database between two batches
-        while rows := self._rows(query.where(d.id > last).limit(_WORDS_AT_A_TIME)):
-            yield from map(_words, rows)
-            last = rows[-1].id
+        last = 0  # no reader stays in the database between two batches
+        while rows := self._driver_rows(_ALL_WORDS, (last, _WORDS_AT_A_TIME)):
+            for _, id, source, title, language, metadata, text in rows:
+                yield Words(id, source, title, language, {} if metadata == "{}" else json.loads(metadata), text)
+            last = rows[-1][0]
 
     def document(self, document_id: str) -> Document:
         whole = sa.select(t.documents, t.texts.c.text).join(t.texts, t.texts.c.document_id == t.documents.c.id)
@@ -313,6 +315,12 @@ class Catalog(Rights):
             )
 
 
+# All texts are read here, for requests of people: in the order in which they lie on the disk, past what a query builder
+# does with each row, that is three times as fast.
+_ALL_WORDS = (
+    "SELECT d.rowid, d.id, d.source, d.title, d.language, d.metadata, x.text FROM documents d "
+    "JOIN texts x ON x.document_id = d.id WHERE d.rowid > ? ORDER BY d.rowid LIMIT ?"
+)
 _SHOWN = t.chunks.c.document_id.not_in(sa.select(t.restrictions.c.document_id))
 """That a chunk's document is not restricted."""
 

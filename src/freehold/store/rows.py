@@ -36,6 +36,10 @@ class Rows:
     def _rows_in(self, query: sa.Select[Any], column: sa.Column[Any], ids: Collection[Any]) -> list[sa.Row[Any]]:
         return [row for batch in batches(ids) for row in self._rows(query.where(column.in_(batch)))]
 
+    def _driver_rows(self, query: str, values: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
+        with guarded(self._path), self._engine.connect() as c:
+            return c.exec_driver_sql(query, values).cursor.fetchall()
+
     def _scalars(self, query: sa.Select[Any]) -> Sequence[Any]:
         with guarded(self._path), self._engine.connect() as c:
             return c.execute(query).scalars().all()
