@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from freehold.core.training import Example, Manifest, ModelVersion
 from freehold.erasing import holders
 from freehold.house import House, open_house
 from freehold.journeys.examples import root_of
+from freehold.privacy.subjects import open_finder, parse_subject
 from freehold.store.folders import write_record
+from freehold.store.jobs import Jobs
 from freehold.store.made_from import note_documents
 from freehold.store.registry import digest_of, digests
 from freehold.store.training import FORMAT, TrainingFolder, read_manifest
@@ -242,6 +245,24 @@ class TestSearches(HouseHolderCase):
         (tmp_path / "house" / "tuning" / "work" / "two" / "made-from.json").unlink()
         with self.open(tmp_path) as holder:
             assert "work/two" in {holding.id for holding in holder.holdings(self.target(tmp_path))}
+
+
+class TestUploads(HouseHolderCase):
+    kind = holders.UploadsHolder
+
+    def add(self, house: House, root: Path) -> None:
+        jobs = Jobs(house.root, house.shelf.vault)
+        jobs.add("ingest", {}, files=[("waits.txt", b"the waiting paper")])
+        jobs.open_files(jobs.add("ingest", {}, files=[("letter.txt", b"the shutters of Anna Keller")]))
+
+    def target(self, root: Path) -> Target:
+        return replace(super().target(root), finder=open_finder(parse_subject([("name", "Anna Keller")])))
+
+    def traces(self, root: Path) -> Sequence[bytes]:
+        return [b"shutters of Anna"]
+
+    def rest(self, root: Path) -> object:
+        return sorted(path.read_bytes() for path in (root / "house" / "jobs").glob("*/sealed/*"))
 
 
 class TestModels(HouseHolderCase):

@@ -18,6 +18,7 @@ from freehold.core.training import Example, Manifest, ModelVersion
 from freehold.house import TUNING, House
 from freehold.journeys.examples import root_of
 from freehold.journeys.ingest import Progress
+from freehold.store.jobs import Jobs
 from freehold.store.lock import writer_lock
 from freehold.store.made_from import documents_of
 from freehold.store.training import TrainingFolder, read_manifest
@@ -41,6 +42,7 @@ def holders_of(house: House, progress: Progress) -> tuple[Holder, ...]:
         TrainingHolder(house),
         ExperimentsHolder(house),
         SearchesHolder(house),
+        UploadsHolder(house),
         *((TrackingHolder(house),) if house.settings.tracking.kind == "mlflow" else ()),
         ModelsHolder(house, progress),
     )
@@ -233,6 +235,31 @@ class SearchesHolder(_Held):
 
     def files(self) -> Iterator[Path]:
         yield from _below(self._house.root / TUNING)
+
+
+class UploadsHolder(_Held):
+    """Files that were sent to the service and are being read: open for as long as that takes, sealed before it.
+
+    Whose they are nobody knows before they are read, so for a person all that lie open go; they are opened again from
+    what is sealed, read, and refused then where they speak of somebody who was erased.
+    """
+
+    name = "uploads"
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
+        self._jobs = Jobs(house.root, house.shelf.vault)
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        return self._told("upload", self._jobs.opened() if target.finder else ())
+
+    def erase(self, target: Target) -> None:
+        """Whoever reads them is the one writer; for us to be that, they must have been cut off."""
+        for holding in self.holdings(target):
+            self._jobs.close_files(holding.id)
+
+    def files(self) -> Iterator[Path]:
+        yield from _below(self._house.root / "jobs")
 
 
 class ModelsHolder(_Held):

@@ -136,7 +136,7 @@ class Tokens:
 
 
 def _from_claims(claims: dict[str, Any]) -> Caller:
-    """Scopes are ``freehold:ask`` and so on, in ``scope`` or ``roles``; groups in ``groups``, none where it has none."""
+    """Scopes are ``freehold:ask`` and so on, in ``scope`` or ``roles``; without ``groups`` there are none."""
     from freehold.core.ids import sha256_hex
 
     said = [*str(claims.get("scope", "")).split(), *_strings(claims.get("roles"))]

@@ -14,7 +14,7 @@ from freehold.house import House
 from freehold.http.access import Caller, MayAsk, MayIngest, ServiceOf
 from freehold.http.problems import Refused
 from freehold.http.schemas import DocumentOut, DocumentsOut, JobOut
-from freehold.serving.jobs import Job, JobKind, checked_name
+from freehold.store.jobs import Job, JobKind, checked_name
 from freehold.serving.service import Service
 
 router = APIRouter(prefix="/v1", tags=["documents"])

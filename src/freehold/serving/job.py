@@ -23,7 +23,7 @@ from freehold.house import House, open_house
 from freehold.index.builder_process import NICENESS, end_with_parent
 from freehold.journeys.ingest import IngestReport, Progress
 from freehold.measuring.evaluate import Request, evaluate
-from freehold.serving.jobs import Job, JobKind, Jobs
+from freehold.store.jobs import Job, JobKind, Jobs
 from freehold.tuning.promote import promote, rollback
 
 _EVERY_S = 0.25

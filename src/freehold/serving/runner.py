@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold.core.errors import HouseFault
-from freehold.serving.jobs import Job, Jobs
+from freehold.store.jobs import Job, Jobs
 
 _LINE_BYTES = 1 << 24
 _BUSY = "house_busy"

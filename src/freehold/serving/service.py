@@ -16,7 +16,7 @@ from freehold.house import House, open_house
 from freehold.journeys.search import Found
 from freehold.serving.cache import Cache
 from freehold.serving.fleet import Fleet
-from freehold.serving.jobs import Job, Jobs
+from freehold.store.jobs import Job, Jobs
 from freehold.serving.keys import Keys
 from freehold.serving.limits import RateLimit
 from freehold.serving.messages import Answered, Ask, Embed, Score, Search, Vectors

@@ -29,6 +29,7 @@ SEALED = "sealed"
 OPEN = "open"
 _KEY = "upload:"
 _KEPT_DAYS = 30
+_FIRST = frozenset({"ingest", "remove", "erase"})
 
 JobKind = Literal["ingest", "remove", "erase", "retrain", "eval", "promote", "rollback"]
 JobState = Literal["waiting", "running", "done", "failed"]
@@ -97,9 +98,9 @@ class Jobs:
         return read_record(self._root / name / RECORD, Job, version=FORMAT)
 
     def next(self) -> Job | None:
-        """What is to be done now: what people asked to have erased goes before all else."""
+        """What is to be done now. What came in before a request to erase is read before it, so that it is found."""
         waiting = [job for job in self.all() if job.state == "waiting"]
-        return min(waiting, key=lambda job: (job.kind != "erase", job.created, job.id), default=None)
+        return min(waiting, key=lambda job: (job.kind not in _FIRST, job.created, job.id), default=None)
 
     def update(self, job: Job, **changes: Any) -> Job:
         """Keep how far it is; durable on return."""
@@ -142,6 +143,10 @@ class Jobs:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
         return folder
+
+    def opened(self) -> list[str]:
+        """Ids of the jobs whose files lie open: one that runs, or was cut off."""
+        return sorted(path.parent.name for path in self._root.glob(f"*/{OPEN}"))
 
     def close_files(self, job_id: str) -> None:
         """No byte of them lies open any more."""
