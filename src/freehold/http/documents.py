@@ -14,8 +14,8 @@ from freehold.house import House
 from freehold.http.access import Caller, MayAsk, MayIngest, ServiceOf
 from freehold.http.problems import Refused
 from freehold.http.schemas import DocumentOut, DocumentsOut, JobOut
-from freehold.store.jobs import Job, JobKind, checked_name
 from freehold.serving.service import Service
+from freehold.store.jobs import Job, JobKind, checked_name
 
 router = APIRouter(prefix="/v1", tags=["documents"])
 _MOST_FILES = 1_000

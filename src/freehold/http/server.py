@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 from datetime import UTC, datetime
 
@@ -48,4 +49,6 @@ def run(service: Service, *, host: str, port: int) -> None:
         timeout_graceful_shutdown=_DRAIN_S,
         h11_max_incomplete_event_size=64 << 10,
     )
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more when it has ended as it was told
+        signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run()

@@ -16,13 +16,13 @@ from freehold.house import House, open_house
 from freehold.journeys.search import Found
 from freehold.serving.cache import Cache
 from freehold.serving.fleet import Fleet
-from freehold.store.jobs import Job, Jobs
 from freehold.serving.keys import Keys
 from freehold.serving.limits import RateLimit
 from freehold.serving.messages import Answered, Ask, Embed, Score, Search, Vectors
 from freehold.serving.metrics import Metrics
 from freehold.serving.runner import Runner
 from freehold.serving.watch import Watch
+from freehold.store.jobs import Job, Jobs
 
 _LOOK_S = 0.5
 log = logging.getLogger("freehold")
