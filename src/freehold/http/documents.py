@@ -6,7 +6,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, UploadFile
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from freehold.core.errors import StorageFault
 from freehold.core.types import Document
@@ -75,11 +75,11 @@ async def documents(
     return DocumentsOut(documents=shown, next=shown[-1].id if len(rows) > limit else "")
 
 
-@router.get("/documents/{document_id}/text", response_class=Response)
-async def text(document_id: str, caller: MayAsk, service: ServiceOf) -> Response:
+@router.get("/documents/{document_id}/text", response_class=PlainTextResponse)
+async def text(document_id: str, caller: MayAsk, service: ServiceOf) -> PlainTextResponse:
     """The document's text, as citations count its characters."""
     document = await shown(service, document_id, caller)
-    return Response(document.text, media_type="text/plain; charset=utf-8")
+    return PlainTextResponse(document.text)
 
 
 async def shown(service: Service, document_id: str, caller: Caller) -> Document:  # noqa: ARG001

@@ -16,6 +16,7 @@ from freehold.core.types import Answer, Citation
 from freehold.http.access import MayAsk, ServiceOf
 from freehold.http.problems import Refused
 from freehold.http.schemas import Body, CitationOut, Text
+from freehold.http.search import STREAMED
 from freehold.serving.messages import Answered, Ask, Embed, Score
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -66,7 +67,7 @@ class ChatBody(_Lenient):
     stream_options: StreamOptions | None = None
 
 
-@router.post("/chat/completions", response_model=None)
+@router.post("/chat/completions", response_model=None, responses=STREAMED)
 async def chat(request: Request, body: ChatBody, caller: MayAsk, service: ServiceOf) -> Any:
     """An answer from the documents, as a chat completion: `citations` beside it, and sources under it."""
     if body.model != MODEL:

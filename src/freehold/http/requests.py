@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from freehold.core.erasure import Action, ErasureRequest, Ground
@@ -92,15 +92,14 @@ async def resume(request_id: str, caller: IsOfficer, service: ServiceOf) -> JobO
     return await begin(service, "erase", {"request": request.id}, caller)
 
 
-@router.get("/{request_id}/certificate", response_class=Response)
-async def certificate(request_id: str, caller: IsOfficer, service: ServiceOf) -> Response:  # noqa: ARG001
+@router.get("/{request_id}/certificate", response_class=JSONResponse)
+async def certificate(request_id: str, caller: IsOfficer, service: ServiceOf) -> JSONResponse:  # noqa: ARG001
     """The latest certificate, to be verified by `freehold verify` or alone."""
     request = await found(service, request_id)
     text = await service.house(lambda house: requests_of(house).certificate(request.id))
     if not text:
         raise Refused(404, "no_certificate", "there is none yet", hint="the request's job tells how far it is")
-    json.loads(text)
-    return Response(text, media_type="application/json")
+    return JSONResponse(json.loads(text))
 
 
 async def found(service: Service, request_id: str) -> ErasureRequest:

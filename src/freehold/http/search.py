@@ -18,6 +18,9 @@ from freehold.serving.service import Service
 
 router = APIRouter(prefix="/v1", tags=["ask"])
 _ALIVE_S = 15.0
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The answer, or its events.", "content": {"text/event-stream": {}}}
+}
 
 
 @router.post("/search")
@@ -28,7 +31,7 @@ async def search(request: Request, body: SearchBody, caller: MayAsk, service: Se
     return SearchOut.of(request.state.id, found)
 
 
-@router.post("/ask", response_model=AnswerOut)
+@router.post("/ask", response_model=AnswerOut, responses=STREAMED)
 async def ask(request: Request, body: AskBody, caller: MayAsk, service: ServiceOf) -> Any:
     """An answer from the documents alone, with citations; or that they do not hold it."""
     asked = Ask(body.question, body.mode, body.filter, caller.groups)

@@ -1,0 +1,155 @@
+"""Puts load on an HTTP service from a process of its own: ``python client.py PLAN.json`` prints what it saw as JSON.
+
+Closed loop: so many clients, each sends the next request when it has its answer. Open loop: requests are due at random
+times of a fixed mean rate (a Poisson process), whether earlier ones are answered or not; latency counts from when a
+request was due, so that a service that stalls is not excused by the requests that could not be sent meanwhile
+(coordinated omission: Tene, "How NOT to measure latency").
+
+Needs the standard library alone, and little of a processor: a connection is a socket that is kept open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Plan:
+    """What to send, where, and how."""
+
+    host: str
+    port: int
+    path: str
+    headers: dict[str, str]
+    bodies: list[str]
+    """Taken in turns."""
+    mode: str
+    """``closed`` or ``open``."""
+    seconds: float
+    clients: int = 8
+    """Closed loop: clients. Open loop: connections at most."""
+    rate_per_s: float = 0.0
+    most: int = 0
+    """Requests at most; 0: as many as fit."""
+    seed: int = 1
+
+
+@dataclass
+class Seen:
+    """What came back. Times in milliseconds from when a request was due."""
+
+    ms: list[float] = field(default_factory=list)
+    statuses: dict[str, int] = field(default_factory=dict)
+    at_s: list[float] = field(default_factory=list)
+
+    def add(self, status: str, ms: float, at_s: float) -> None:
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        if status == "200":
+            self.ms.append(round(ms, 3))
+            self.at_s.append(round(at_s, 3))
+
+
+class Connection:
+    """One kept-open connection; a new one after a fault."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        head = "".join(f"{name}: {value}\r\n" for name, value in plan.headers.items())
+        self._head = f"POST {plan.path} HTTP/1.1\r\nHost: {plan.host}\r\nContent-Type: application/json\r\n{head}"
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def post(self, body: str) -> str:
+        """The status of the answer, or what went wrong."""
+        try:
+            if self._streams is None:
+                self._streams = await asyncio.open_connection(self._plan.host, self._plan.port)
+            reader, writer = self._streams
+            data = body.encode()
+            writer.write(f"{self._head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            status = head[9:12]
+            if "transfer-encoding: chunked" in head:
+                while size := int(await reader.readline(), 16):
+                    await reader.readexactly(size + 2)
+                await reader.readline()
+            else:
+                length = head.partition("content-length:")[2].partition("\r")[0]
+                await reader.readexactly(int(length or 0))
+            if "connection: close" in head:
+                self.close()
+            return status
+        except (OSError, EOFError, ValueError) as error:
+            self.close()
+            return type(error).__name__
+
+    def close(self) -> None:
+        if self._streams:
+            self._streams[1].close()
+        self._streams = None
+
+
+async def closed(plan: Plan, seen: Seen) -> None:
+    began = time.monotonic()
+    sent = 0
+
+    async def client() -> None:
+        nonlocal sent
+        connection = Connection(plan)
+        while time.monotonic() - began < plan.seconds and (not plan.most or sent < plan.most):
+            body = plan.bodies[sent % len(plan.bodies)]
+            sent += 1
+            started = time.monotonic()
+            status = await connection.post(body)
+            seen.add(status, (time.monotonic() - started) * 1000, started - began)
+        connection.close()
+
+    await asyncio.gather(*(client() for _ in range(plan.clients)))
+
+
+async def opened(plan: Plan, seen: Seen) -> None:
+    rng = random.Random(plan.seed)
+    free: list[Connection] = []
+    slots = asyncio.Semaphore(plan.clients)
+    tasks: set[asyncio.Task[None]] = set()
+    began = due = time.monotonic()
+    sent = 0
+
+    async def one(body: str, due: float) -> None:
+        async with slots:
+            connection = free.pop() if free else Connection(plan)
+            status = await connection.post(body)
+            free.append(connection)
+        seen.add(status, (time.monotonic() - due) * 1000, due - began)
+
+    while due - began < plan.seconds and (not plan.most or sent < plan.most):
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        task = asyncio.create_task(one(plan.bodies[sent % len(plan.bodies)], due))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        sent += 1
+        due += rng.expovariate(plan.rate_per_s)
+    await asyncio.gather(*tasks)
+    for connection in free:
+        connection.close()
+
+
+def main() -> None:
+    plan = Plan(**json.loads(Path(sys.argv[1]).read_text()))
+    seen = Seen()
+    began = time.monotonic()
+    asyncio.run((closed if plan.mode == "closed" else opened)(plan, seen))
+    seconds = time.monotonic() - began
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    told = {**vars(seen), "seconds": round(seconds, 3), "cpu_s": round(used.ru_utime + used.ru_stime, 3)}
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
