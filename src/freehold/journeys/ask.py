@@ -12,6 +12,7 @@ from freehold.core.types import Answer, Citation, Passage, Query, Trace
 from freehold.journeys.cite import cite
 from freehold.journeys.context import fit
 from freehold.journeys.language import language_tools
+from freehold.journeys.neutral import Neutral, neutral
 from freehold.journeys.search import Engines, Found, Plan, Stopwatch, search
 from freehold.models.generate import messages
 
@@ -65,7 +66,7 @@ def ask(
             hint="raise generator.context_tokens, or lower generator.answer_tokens or chunking.max_tokens",
         )
     watch.lap("context")
-    text = _write(query, passages, voice, on_text)
+    text = neutral(_write(query, passages, voice, on_text))
     watch.lap("generate")
     answer = cite(text, passages, question=query.text, embedder=voice.judge, tools=language_tools(engines.terms))
     citations = tuple(_with_page(c, engines.shelf) for c in answer.citations)
@@ -97,10 +98,13 @@ def _write(query: Query, passages: list[Passage], voice: Voice, on_text: Callabl
     if not passages:
         return ""
     pieces = []
+    shown = Neutral()
     for piece in voice.generator.generate(query.text, passages, timeout_s=voice.timeout_s):
         pieces.append(piece)
-        if on_text:
-            on_text(piece)
+        if on_text and (words := shown.feed(piece)):
+            on_text(words)
+    if on_text and (words := shown.end()):
+        on_text(words)
     return "".join(pieces)
 
 
