@@ -226,6 +226,8 @@ class ServerSettings:
     oidc_issuer: str = _setting("", "URL of an OpenID provider whose bearer tokens are taken too")
     oidc_audience: str = _setting("freehold", "for whom its tokens must be made out")
     oidc_region: str = _setting("", "where the provider is run, if off this machine")
+    otlp_endpoint: str = _setting("", "base URL of an OpenTelemetry collector that traces are sent to; empty: none")
+    otlp_region: str = _setting("", "where the collector is run, if off this machine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,8 +424,12 @@ def _check(settings: Settings) -> None:
     if tracking.kind != "none" and "://" in tracking.endpoint:
         _check_endpoint("tracking", tracking.endpoint, tracking.region, settings.house.regions)
     server = settings.server
-    if server.oidc_issuer:
-        _check_endpoint("server.oidc", server.oidc_issuer, server.oidc_region, settings.house.regions)
+    for name, url, region in (
+        ("server.oidc", server.oidc_issuer, server.oidc_region),
+        ("server.otlp", server.otlp_endpoint, server.otlp_region),
+    ):
+        if url:
+            _check_endpoint(name, url, region, settings.house.regions)
 
 
 def _check_endpoint(name: str, endpoint: str, region: str, allowed: tuple[str, ...]) -> None:

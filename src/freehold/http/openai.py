@@ -75,7 +75,7 @@ async def chat(request: Request, body: ChatBody, caller: MayAsk, service: Servic
     question = next((m.text() for m in reversed(body.messages) if m.role == "user"), "")
     ask = Ask(question, groups=caller.groups)
     timeout_s = service.settings.server.answer_timeout_s
-    answered = await service.ask(ask, timeout_s=timeout_s)
+    answered = await service.ask(ask, timeout_s=timeout_s, parent=request.headers)
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         events = _stream(request.state.id, answered, with_usage=usage)

@@ -27,7 +27,8 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 async def search(request: Request, body: SearchBody, caller: MayAsk, service: ServiceOf) -> SearchOut:
     """The passages that answer best."""
     search = Search(body.query, body.k, body.mode, body.rerank_depth, body.filter, caller.groups)
-    found = await service.search(search, timeout_s=_within(body.timeout_ms, service.settings.server.timeout_s))
+    timeout_s = _within(body.timeout_ms, service.settings.server.timeout_s)
+    found = await service.search(search, timeout_s=timeout_s, parent=request.headers)
     return SearchOut.of(request.state.id, found)
 
 
@@ -39,7 +40,7 @@ async def ask(request: Request, body: AskBody, caller: MayAsk, service: ServiceO
     if body.stream:
         events = _events(request, service, asked, timeout_s)
         return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-    answered = await service.ask(asked, timeout_s=timeout_s)
+    answered = await service.ask(asked, timeout_s=timeout_s, parent=request.headers)
     return AnswerOut.of(request.state.id, answered.answer, answered.degraded)
 
 
@@ -51,7 +52,9 @@ def _within(timeout_ms: int | None, most_s: float) -> float:
 async def _events(request: Request, service: Service, asked: Ask, timeout_s: float) -> AsyncIterator[bytes]:
     """``text`` events as it is written, ``answer`` with what is left of it after its check, or ``problem``."""
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
-    task = asyncio.create_task(service.ask(asked, timeout_s=timeout_s, on_text=pieces.put_nowait))
+    task = asyncio.create_task(
+        service.ask(asked, timeout_s=timeout_s, on_text=pieces.put_nowait, parent=request.headers)
+    )
     task.add_done_callback(lambda _: pieces.put_nowait(None))
     try:
         while True:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, cast
@@ -21,10 +21,13 @@ from freehold.serving.limits import RateLimit
 from freehold.serving.messages import Answered, Ask, Embed, Score, Search, Vectors
 from freehold.serving.metrics import Metrics
 from freehold.serving.runner import Runner
+from freehold.serving.tracing import open_tracer
 from freehold.serving.watch import Watch
 from freehold.store.jobs import Job, Jobs
 
 _LOOK_S = 0.5
+NOBODY: Mapping[str, str] = {}
+"""No caller's trace goes on here."""
 log = logging.getLogger("freehold")
 
 T = TypeVar("T")
@@ -45,6 +48,7 @@ class Service:
         engines = part.engines or max(1, (os.cpu_count() or 1) // 2)
         self.fleet = Fleet(root, engines=engines, most_waiting=part.queue)
         self.metrics = Metrics()
+        self._tracer = open_tracer(part.otlp_endpoint, self.settings.house.name)
         self._runner = Runner(root, self.jobs, on_end=self._ended)
         # One thread: a house object is for one, and what it does here takes milliseconds.
         self._office = ThreadPoolExecutor(1, thread_name_prefix="office")
@@ -66,6 +70,7 @@ class Service:
         await self._runner.stop()
         await self.fleet.stop()
         self._office.shutdown()
+        self._tracer.close()
         self._watch.close()
         self._house.close()
 
@@ -75,7 +80,7 @@ class Service:
 
     # -- questions ---------------------------------------------------------------------------------------------------
 
-    async def search(self, search: Search, *, timeout_s: float) -> Found:
+    async def search(self, search: Search, *, timeout_s: float, parent: Mapping[str, str] = NOBODY) -> Found:
         """Raises Overloaded, DeadlinePassed, and as ``House.search``."""
         state = self._watch.state()
         self.cache.see(state)
@@ -86,12 +91,24 @@ class Service:
         if self._watch.state() == state and self._are_at(state):
             self.cache.put(search, found, state)
         self.metrics.stages("search", found.timings_ms)
+        counts = {"freehold.hits": len(found.hits), "freehold.rerank_depth": found.rerank_depth}
+        self._tracer.walked("search", found.timings_ms, counts, parent)
         return found
 
-    async def ask(self, ask: Ask, *, timeout_s: float, on_text: Callable[[str], None] | None = None) -> Answered:
+    async def ask(
+        self,
+        ask: Ask,
+        *,
+        timeout_s: float,
+        on_text: Callable[[str], None] | None = None,
+        parent: Mapping[str, str] = NOBODY,
+    ) -> Answered:
         """Raises Overloaded, DeadlinePassed, and as ``House.ask``."""
         answered = cast("Answered", await self.fleet.ask(ask, timeout_s=timeout_s, on_text=on_text))
         self.metrics.answered(answered)
+        trace = answered.answer.trace
+        counts = {"freehold.citations": len(answered.answer.citations), "freehold.abstained": answered.answer.abstained}
+        self._tracer.walked("ask", trace.timings_ms, {**counts, **_models(trace.models)}, parent)
         return answered
 
     async def embed(self, embed: Embed, *, timeout_s: float) -> Vectors:
@@ -131,3 +148,7 @@ class Service:
                     await self.fleet.refresh()
             self.metrics.see(self.fleet, self.cache)
             await asyncio.sleep(_LOOK_S)
+
+
+def _models(models: Mapping[str, str]) -> dict[str, str]:
+    return {f"freehold.{role}": name for role, name in models.items()}
