@@ -1,7 +1,7 @@
 """Traces for OpenTelemetry: a span for each request and one for each of its stages. Ids, times and counts, never words.
 
-Off unless ``server.otlp_endpoint`` is set; needs the extra ``otel``. Spans go out in batches from a thread of their own;
-where nobody takes them they are dropped: a trace is no reason to keep a caller waiting.
+Off unless ``server.otlp_endpoint`` is set; needs the extra ``otel``. Spans go out in batches from a thread apart.
+Where nobody takes them they are dropped: a trace is no reason to keep a caller waiting.
 """
 
 from __future__ import annotations
