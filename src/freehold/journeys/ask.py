@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from freehold.core.errors import SettingsError
 from freehold.core.ports import Embedder, Generator
-from freehold.core.shelf import Shelf, page_of
-from freehold.core.types import Answer, Citation, Passage, Query, Trace
+from freehold.core.shelf import page_of
+from freehold.core.types import Answer, Document, Passage, Query, Trace
 from freehold.journeys.cite import cite
 from freehold.journeys.context import fit
 from freehold.journeys.language import language_tools
@@ -35,7 +36,7 @@ class Voice:
 def ask(
     query: Query, *, plan: Plan, engines: Engines, voice: Voice, on_text: Callable[[str], None] | None = None
 ) -> Answer:
-    """Answer from the house's documents alone.
+    """Answer from the house's documents alone, and of these from what the query's caller may see.
 
     ``on_text`` receives the generator's words as they come; the returned answer may have fewer, since a sentence that
     no cited span supports is taken out. Raises EndpointFault when the generator fails, and
@@ -47,8 +48,13 @@ def ask(
     generator = voice.generator
     frame = "\n".join(message["content"] for message in messages(query.text, ()))
     room = generator.context_tokens - voice.answer_tokens - generator.count_tokens(frame) - TEMPLATE_TOKENS
+
+    @cache
+    def read(document_id: str) -> Document:
+        return engines.shelf.document_for(document_id, query.caller)
+
     passages, dropped = fit(
-        found.hits, text_of=engines.shelf.text, count_tokens=generator.count_tokens, budget_tokens=room
+        found.hits, text_of=lambda id: read(id).text, count_tokens=generator.count_tokens, budget_tokens=room
     )
     if found.hits and not passages:
         raise SettingsError(
@@ -59,7 +65,7 @@ def ask(
     text = _write(query, passages, voice, on_text)
     watch.lap("generate")
     answer = cite(text, passages, question=query.text, embedder=voice.judge, tools=language_tools(engines.terms))
-    citations = tuple(_with_page(c, engines.shelf) for c in answer.citations)
+    citations = tuple(replace(c, page=page_of(read(c.document_id).pages, c.start)) for c in answer.citations)
     watch.lap("cite")
     timings = {**{f"search.{stage}": ms for stage, ms in found.timings_ms.items() if stage != "total"}, **watch.stop()}
     trace = Trace(
@@ -93,7 +99,3 @@ def _write(query: Query, passages: list[Passage], voice: Voice, on_text: Callabl
         if on_text:
             on_text(piece)
     return "".join(pieces)
-
-
-def _with_page(citation: Citation, shelf: Shelf) -> Citation:
-    return replace(citation, page=page_of(shelf.document(citation.document_id).pages, citation.start))
