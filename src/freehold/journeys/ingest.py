@@ -349,7 +349,7 @@ def _entry(draft: _Draft, workshop: Workshop, vectors: Mapping[bytes, Vectors], 
 
 
 def entries_of(raws: Sequence[tuple[Raw, Groups]], shelf: Shelf, workshop: Workshop) -> list[Entry]:
-    """Texts with their groups as they are to be kept: cut, embedded where the shelf has no vectors of the same words."""
+    """Texts, each in its groups, as they are to be kept: cut, embedded where the shelf has no vectors of the words."""
     drafts = [_draft(raw, workshop, groups) for raw, groups in raws]
     vectors = _vectors(drafts, shelf, workshop, IngestReport())
     return [_entry(draft, workshop, vectors, None) for draft in drafts]
