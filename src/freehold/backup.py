@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from freehold import config
+from freehold.core.access import Groups
 from freehold.core.errors import HouseBusy, StorageFault, UsageError
 from freehold.core.faults import step
 from freehold.core.files import rewrite, shred, shred_tree, storage_fault, sync_tree, write_durably
@@ -37,6 +38,8 @@ REQUESTS = "request:"
 """The same of the keys under which it lies sealed whom a request is about."""
 COPIES = "key_files"
 """Fact: where key files were written."""
+ACCESS = "house/access"
+"""The unit that says which documents belong to which groups: they change, and a document's own unit does not."""
 FORMAT = 1
 _FOLDERS = ("training", "models", "experiments", "requests")
 """Of which each entry is a unit."""
@@ -198,8 +201,9 @@ def _rebuilt(
         for name, key in all_keys.items():
             house.shelf.vault.put(name, key)
         documents = [name for name in units if name.startswith("documents/")]
+        access = json.loads(_open_unit(source / ACCESS, ACCESS, keys[ACCESS])) if ACCESS in units else {}
         for start in range(0, len(documents), _BATCH):
-            _take_in(house, [(source / n, n, keys[n]) for n in documents[start : start + _BATCH]])
+            _take_in(house, [(source / n, n, keys[n]) for n in documents[start : start + _BATCH]], access)
             progress("restore", min(start + _BATCH, len(documents)), len(documents))
         _facts(house, json.loads(_open_unit(source / "house/facts", "house/facts", keys["house/facts"])))
         if house.stats().chunks:
@@ -217,6 +221,7 @@ def _rebuilt(
 def _units(house: House) -> Iterator[tuple[str, Any]]:
     """(name, what gives its bytes) of all that a backup holds."""
     yield "house/facts", lambda: canonical_json({key: house.shelf.fact(key) for key in _FACTS}).encode()
+    yield ACCESS, lambda: canonical_json(_access(house)).encode()
     yield "house/files", lambda: canonical_json(_packed(house.root, _WHOLE)).encode()
     for document_id in sorted(house.shelf.document_ids()):
         yield f"documents/{document_id}", lambda document_id=document_id: _document(house, document_id)
@@ -225,6 +230,10 @@ def _units(house: House) -> Iterator[tuple[str, Any]]:
         for path in sorted(top.glob("[!.]*")):
             name = f"{folder}/{path.name}"
             yield name, lambda name=name: canonical_json(_packed(house.root, [name])).encode()
+
+
+def _access(house: House) -> dict[str, Groups]:
+    return {known.document_id: known.groups for known in house.shelf.known().values()}
 
 
 _FACTS = ("format", "embedder", "embedder_name", "revision")
@@ -241,7 +250,7 @@ def _packed(root: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def _unpack(root: Path, name: str, files: Mapping[str, str]) -> None:
-    if name == "house/facts":
+    if name in {"house/facts", ACCESS}:
         return
     for place, data in files.items():
         path = (root / place).resolve()
@@ -277,13 +286,14 @@ def _document(house: House, document_id: str) -> bytes:
     return canonical_json(entry).encode("utf-8", "surrogatepass")
 
 
-def _take_in(house: House, units: Sequence[tuple[Path, str, bytes]]) -> None:
-    """Documents as they were, under their ids."""
+def _take_in(house: House, units: Sequence[tuple[Path, str, bytes]], access: Mapping[str, Sequence[str]]) -> None:
+    """Documents as they were, under their ids; in the groups that ``access`` says, else in those that they were in."""
     founding = ""
     entries, hidden, more = [], {}, []
     for path, name, key in units:
         kept = json.loads(_open_unit(path, name, key))
         document = from_json(Document, kept["document"])
+        document = replace(document, groups=tuple(access.get(document.id, document.groups)))
         chunks = tuple(from_json(Chunk, chunk) for chunk in kept["chunks"])
         made = {maker: {row[0]: _vectors(row) for row in rows} for maker, rows in kept["vectors"].items()}
         founding = next((maker for maker, rows in made.items() if len(rows) == len(chunks)), "")

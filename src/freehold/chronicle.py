@@ -20,10 +20,11 @@ _VERBS: dict[LineupVerb, Kind] = {
 
 
 def record(ledger: Ledger, shelf: HouseShelf, registry: Registry, settings: bytes) -> None:
-    """Add the leaves that are missing: of the settings, of what was ingested, of model versions and lineups."""
+    """Add the leaves that are missing: of settings, of what was ingested, of groups, of model versions and lineups."""
     known = list(ledger.leaves())
     _settings(ledger, known, settings)
     _ingests(ledger, known, shelf)
+    _groups(ledger, known, shelf)
     _models(ledger, known, registry)
 
 
@@ -42,6 +43,13 @@ def _ingests(ledger: Ledger, known: Iterable[Leaf], shelf: HouseShelf) -> None:
         counts = {"revision": revision, "documents": stats.documents, "chunks": stats.chunks}
         root = merkle.root(shelf.commitments()).hex()
         ledger.append("ingest.committed", digests={"commitments": root}, counts=counts)
+
+
+def _groups(ledger: Ledger, known: Iterable[Leaf], shelf: HouseShelf) -> None:
+    told = max((leaf.counts["revision"] for leaf in known if leaf.kind == "groups.changed"), default=0)
+    revision, documents = shelf.last_regrouped(told)
+    if documents:
+        ledger.append("groups.changed", counts={"revision": revision, "documents": documents})
 
 
 def _models(ledger: Ledger, known: Iterable[Leaf], registry: Registry) -> None:

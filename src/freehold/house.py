@@ -13,6 +13,7 @@ from typing import Self
 
 from freehold import chronicle, config
 from freehold.config import Settings
+from freehold.core.access import Caller, Groups, checked, label
 from freehold.core.errors import (
     FreeholdError,
     HouseMismatch,
@@ -129,6 +130,7 @@ class House:
         prune: bool = False,
         emptied: bool = False,
         fields: Mapping[str, str] | None = None,
+        groups: Collection[str] | None = None,
         fenced: bool = True,
         progress: Progress | None = None,
     ) -> IngestReport:
@@ -136,9 +138,12 @@ class House:
 
         What speaks of somebody who was erased is refused, unless ``fenced`` is False.
 
-        ``fields`` become filter fields of every document. Raises HouseBusy while another process writes, NeedsPerson
-        where pruning would forget all that is known under a path, unless ``emptied`` says that this is meant.
+        ``fields`` become filter fields of every document. ``groups``: who may see what lies under the paths, unchanged
+        or not; None leaves documents that are here in their groups, and new ones to everybody. Raises HouseBusy while
+        another process writes, NeedsPerson where pruning would forget all that is known under a path, unless
+        ``emptied`` says that this is meant.
         """
+        theirs = None if groups is None else checked(groups)
         report_progress = progress or _silent
         limits = self._parse_limits()
         files = find_files(
@@ -150,57 +155,76 @@ class House:
         vanished = self._vanished(paths, files, emptied=emptied) if prune else ()
         with ParserPool(os.cpu_count() or 1, limits) as pool:
             reader = file_reader(pool, files, limits=self._limits(), fields=fields or {})
-            return self._ingest(files.found, reader, vanished, fields, report_progress, fenced=fenced)
+            belong = {} if theirs is None else dict.fromkeys(files.found, theirs)
+            return self._ingest(files.found, reader, vanished, fields, report_progress, fenced=fenced, groups=belong)
 
     def ingest_uploads(
-        self, folder: Path, *, fields: Mapping[str, str] | None = None, progress: Progress | None = None
+        self, folder: Path, *, groups: Collection[str], fields: Mapping[str, str], progress: Progress
     ) -> IngestReport:
-        """Ingest files that somebody sent, which lie in a folder: their names there, not the folder, become sources."""
+        """Ingest files that somebody sent for these groups, which lie in a folder: their names there become sources.
+
+        Equal names of different groups are different sources: nobody replaces what they do not see.
+        """
+        theirs = checked(groups)
+        place = f"{label(theirs)}/" if theirs else ""
         limits = self._parse_limits()
         files = find_files([folder], max_bytes=limits.max_bytes, leave_out=folder / ".nothing", progress=lambda _: None)
-        paths = {f"upload:{Path(path).relative_to(folder.resolve()).as_posix()}": path for path in files.found}
+        paths = {f"upload:{place}{Path(path).relative_to(folder.resolve()).as_posix()}": path for path in files.found}
         with ParserPool(os.cpu_count() or 1, limits) as pool:
-            read = renamed(file_reader(pool, files, limits=self._limits(), fields=fields or {}), paths)
+            read = renamed(file_reader(pool, files, limits=self._limits(), fields=fields), paths)
             found = {source: files.found[path] for source, path in paths.items()}
-            return self._ingest(found, read, (), fields, progress or _silent)
+            return self._ingest(found, read, (), fields, progress, groups=dict.fromkeys(found, theirs))
 
     def remove(self, document_ids: Collection[str], *, progress: Progress | None = None) -> int:
         """Documents go, with all that was made from them, as where their files had vanished; how many there were."""
         wanted = set(document_ids)
         sources = [source for source, known in self.shelf.known().items() if known.document_id in wanted]
-        return self._ingest({}, lambda _: iter(()), sources, None, progress or _silent).removed
+        return self._ingest({}, lambda _: iter(()), sources, None, progress or _silent, groups={}).removed
 
     def ingest_beir(
         self,
         folder: Path,
         *,
         fields: Mapping[str, str] | None = None,
+        groups: Collection[str] | None = None,
         fenced: bool = True,
         progress: Progress | None = None,
     ) -> IngestReport:
-        """Ingest the ``corpus.jsonl`` of a BEIR set; record ids become sources. ``fenced`` as in ``ingest``."""
+        """Ingest the ``corpus.jsonl`` of a BEIR set; record ids become sources. The rest as in ``ingest``."""
+        theirs = None if groups is None else checked(groups)
         corpus = find_beir(folder)
         reader = beir_reader(corpus, limits=self._limits(), fields=fields or {})
-        return self._ingest(corpus.found, reader, (), fields, progress or _silent, fenced=fenced)
+        belong = {} if theirs is None else dict.fromkeys(corpus.found, theirs)
+        return self._ingest(corpus.found, reader, (), fields, progress or _silent, fenced=fenced, groups=belong)
 
     def ingest_house(
         self, other: House, *, lenders: Sequence[House] = (), progress: Progress | None = None
     ) -> IngestReport:
-        """Ingest the documents of another house as it holds them, cut by this one's settings.
+        """Ingest the documents of another house as it holds them, in its groups, cut by this one's settings.
 
         Originals are not copied. Vectors that ``other`` or ``lenders`` hold for the same words are taken from there.
         """
-        found = {source: known.sha256 for source, known in other.shelf.known().items()}
+        held = other.shelf.known()
+        found = {source: known.sha256 for source, known in held.items()}
+        groups = {source: known.groups for source, known in held.items()}
         read = shelf_reader(other.shelf)
         shelves = (other.shelf, *(house.shelf for house in lenders))
-        return self._ingest(found, read, (), None, progress or _silent, lenders=shelves)
+        return self._ingest(found, read, (), None, progress or _silent, groups=groups, lenders=shelves)
 
-    def search(self, text: str, *, k: int = 10, plan: Plan | None = None, filter: Filter | None = None) -> Found:
-        """The ``k`` best passages, by the settings' plan or another one (see ``plan``).
+    def search(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        plan: Plan | None = None,
+        filter: Filter | None = None,
+        caller: Caller | None = None,
+    ) -> Found:
+        """The ``k`` best passages, by the settings' plan or another one (see ``plan``), of what ``caller`` may see.
 
-        Raises InvalidQuery, and UsageError while the house is empty.
+        Without a caller nothing is held back. Raises InvalidQuery, and UsageError while the house is empty.
         """
-        query = searching.question(text, embedder=self.embedder, filter=filter)
+        query = searching.question(text, embedder=self.embedder, filter=filter, caller=caller)
         engines = self.engines()
         return searching.search(query, k=k, plan=plan or self.plan(), engines=engines)
 
@@ -210,10 +234,14 @@ class House:
         *,
         plan: Plan | None = None,
         filter: Filter | None = None,
+        caller: Caller | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Answer:
-        """An answer with citations, or an abstention. Raises InvalidQuery, UsageError, EndpointFault."""
-        query = searching.question(text, embedder=self.embedder, filter=filter)
+        """An answer with citations, or an abstention, from what ``caller`` may see; None: from everything.
+
+        Raises InvalidQuery, UsageError, EndpointFault.
+        """
+        query = searching.question(text, embedder=self.embedder, filter=filter, caller=caller)
         engines = self.engines()
         return asking.ask(query, plan=plan or self.plan(), engines=engines, voice=self.voice(), on_text=on_text)
 
@@ -439,6 +467,7 @@ class House:
         fields: Mapping[str, str] | None,
         progress: Progress,
         *,
+        groups: Mapping[str, Groups],
         fenced: bool = True,
         lenders: tuple[Shelf, ...] = (),
     ) -> IngestReport:
@@ -459,6 +488,7 @@ class House:
                 progress=progress,
                 fence=self.shelf.fence if fenced else None,
                 vanished=vanished,
+                groups=groups,
             )
             self.indexes.sync(self._checked(self.crew), progress)
         self.record()

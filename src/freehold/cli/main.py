@@ -13,7 +13,8 @@ import typer
 from rich.markup import escape
 
 from freehold import __version__
-from freehold.cli import audit, backup, erase, measure, measured, models, output, schedule, serve, tune
+from freehold.cli import access, audit, backup, erase, measure, measured, models, output, schedule, serve, tune
+from freehold.cli.access import AsGroupOption, GroupOption
 from freehold.cli.common import Json, open_house
 from freehold.cli.demo import print_demo
 from freehold.core.errors import FreeholdError, HouseFault, UsageError
@@ -31,6 +32,7 @@ app.add_typer(models.models_app, name="models")
 app.add_typer(tune.tune_app, name="tune")
 app.add_typer(measure.experiments_app, name="experiments")
 app.add_typer(audit.audit_app, name="audit")
+app.add_typer(access.access_app, name="access")
 app.add_typer(erase.requests_app, name="requests")
 app.add_typer(erase.subject_app, name="subject")
 app.add_typer(erase.hold_app, name="hold")
@@ -101,6 +103,7 @@ def ingest(
     prune: Annotated[bool, typer.Option("--prune", help="Forget documents whose file under PATH is gone.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --prune: also when nothing is left under PATH.")] = False,
     field: FieldOption = None,
+    group: GroupOption = None,
     allow_erased: Annotated[
         Override | None, typer.Option(help="Let in what names somebody who was erased, for this reason.")
     ] = None,
@@ -114,11 +117,18 @@ def ingest(
     fields = _pairs(field, "--field")
     with open_house(context) as house, output.progress_bars() as progress:
         if beir:
-            report = house.ingest_beir(beir, fields=fields, fenced=allow_erased is None, progress=progress)
+            report = house.ingest_beir(
+                beir, fields=fields, groups=group or None, fenced=allow_erased is None, progress=progress
+            )
         else:
-            fenced = allow_erased is None
             report = house.ingest(
-                paths or [], prune=prune, emptied=yes, fields=fields, fenced=fenced, progress=progress
+                paths or [],
+                prune=prune,
+                emptied=yes,
+                fields=fields,
+                groups=group or None,
+                fenced=allow_erased is None,
+                progress=progress,
             )
         if allow_erased is not None:
             house.ledger.append(
@@ -137,12 +147,14 @@ def search(
     k: Annotated[int, typer.Option("-k", "--top", min=1, max=1000, help="How many hits.")] = 10,
     mode: ModeOption = None,
     filter: FilterOption = None,
+    as_group: AsGroupOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show rank and score in each leg.")] = False,
     as_json: Json = False,
 ) -> None:
     """Find the passages that answer best."""
     with open_house(context) as house:
-        found = house.search(query, k=k, plan=house.plan(mode), filter=_pairs(filter, "--filter"))
+        asked = _pairs(filter, "--filter")
+        found = house.search(query, k=k, plan=house.plan(mode), filter=asked, caller=access.caller(as_group))
     if as_json:
         output.print_json(output.found_json(found, explain=explain))
     else:
@@ -155,11 +167,13 @@ def ask(
     question: Annotated[str, typer.Argument(help="The question, in words.")],
     mode: ModeOption = None,
     filter: FilterOption = None,
+    as_group: AsGroupOption = None,
     as_json: Json = False,
 ) -> None:
     """Answer from the documents, with citations; or say that they do not hold the answer."""
     with open_house(context) as house, output.draft(quiet=as_json) as on_text:
-        answer = house.ask(question, plan=house.plan(mode), filter=_pairs(filter, "--filter"), on_text=on_text)
+        asked, caller = _pairs(filter, "--filter"), access.caller(as_group)
+        answer = house.ask(question, plan=house.plan(mode), filter=asked, caller=caller, on_text=on_text)
     if as_json:
         output.print_json(output.answer_json(answer))
     else:

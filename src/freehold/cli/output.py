@@ -163,6 +163,7 @@ def _counts(report: IngestReport) -> list[tuple[int, str]]:
         (report.replaced, "of them replaced"),
         (report.skipped, "unchanged"),
         (report.removed, "removed"),
+        (report.regrouped, "to other groups"),
         (report.chunks - report.embedded, "chunks reused"),
     ]
 

@@ -32,6 +32,7 @@ Kind = Literal[
     "restriction.lifted",
     "hold.set",
     "hold.removed",
+    "groups.changed",
     "rectified",
     "access.shown",
     "backup.made",

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from freehold.core.access import Caller, Groups
 from freehold.core.types import Chunk, Document, Mention, Page, TokenCodes
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Known:
     document_id: str
     sha256: str
     recipe: str
+    groups: Groups = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Quarantined:
     """Empty when the bytes could not be read."""
     limits: str = ""
     """Under which limits it was read: under others it is tried again."""
+    groups: Groups = ()
+    """Those that it is to belong to once it can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Changes:
     """Sources that leave the quarantine."""
     restrict: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Id of an added document -> requests for which it is hidden from the first."""
+    access: Mapping[str, Groups] = field(default_factory=dict)
+    """Id of a document that is here -> groups that it belongs to from now on."""
     epoch: int | None = None
     """The fence's, as it was when all this was let through; None: it does not matter."""
 
@@ -115,6 +121,7 @@ class Listed:
     """0 where its format has none."""
     characters: int
     metadata: Mapping[str, str]
+    groups: Groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +184,7 @@ class Shelf(Protocol):
 
     @property
     def revision(self) -> int:
-        """Raised by every commit that adds or removes documents."""
+        """Raised by every commit that adds or removes documents, or changes who may see them."""
         ...
 
     def known(self) -> Mapping[str, Known]:
@@ -230,8 +237,20 @@ class Shelf(Protocol):
         """Ids of these documents' chunks, of restricted ones too."""
         ...
 
-    def views(self, chunk_ids: Collection[str]) -> Mapping[str, ChunkView]:
-        """The chunks that still exist among these ids."""
+    def views(self, chunk_ids: Collection[str], caller: Caller | None = None) -> Mapping[str, ChunkView]:
+        """The chunks that still exist among these ids, as far as the caller may see them."""
+        ...
+
+    def seen(self, chunk_ids: Collection[str], caller: Caller) -> set[str]:
+        """Those of these ids that still exist and that the caller may see; no text is read."""
+        ...
+
+    def labels(self, caller: Caller) -> list[str]:
+        """Labels of groups (``freehold.core.access``) that documents have and the caller may see."""
+        ...
+
+    def regrouped(self, since: int) -> set[str]:
+        """Ids of the chunks whose document's groups changed after a revision."""
         ...
 
     def places(self, chunk_ids: Collection[str]) -> Mapping[str, Place]:
@@ -252,6 +271,14 @@ class Shelf(Protocol):
 
     def document(self, document_id: str) -> Document:
         """A document whole. Raises StorageFault when there is none."""
+        ...
+
+    def document_for(self, document_id: str, caller: Caller | None) -> Document:
+        """A document whole, for somebody who reads: ``document`` is for those who look after the house.
+
+        Raises StorageFault, the same in each case, where there is none, where it is restricted, and where it belongs to
+        groups of which the caller is in none.
+        """
         ...
 
     def chunk_ids(self, maker: str | None = None) -> set[str]:

@@ -6,9 +6,11 @@ Offsets are Python string offsets (code points), half-open, into ``Document.text
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from freehold.core.access import Caller, Groups
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 
 Mode = Literal["hybrid", "dense", "lexical"]
 Leg = Literal["dense", "lexical"]
-Filter = Mapping[str, str]
-"""Every key must be present in the chunk's filter fields with exactly this value. Empty means no restriction."""
+Filter = Mapping[str, str | Collection[str]]
+"""Every key must be present in the chunk's filter fields with exactly this value, or with any of these.
+
+Empty means no restriction; a key with no values to choose from lets nothing pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class Document:
     pages: tuple[Page, ...] = ()
     headings: tuple[Heading, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    groups: Groups = ()
+    """Who may see it: callers in one of these; everybody where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,8 @@ class Query:
     id: str
     text: str
     filter: Filter = field(default_factory=dict)
+    caller: Caller | None = None
+    """Who asks; None: nothing is held back."""
 
 
 @dataclass(frozen=True, slots=True)

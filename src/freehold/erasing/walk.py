@@ -348,19 +348,21 @@ def put_instead(
 ) -> dict[str, str]:
     """Documents go, fenced out, and come back as something else or not at all, in one commit. For the one writer.
 
-    Old id -> new id, which ``note`` is told before anything goes. For whom they were hidden they stay hidden, but for
-    ``request``.
+    Old id -> new id, which ``note`` is told before anything goes. They stay in their groups; for whom they were hidden
+    they stay hidden, but for ``request``.
     """
     shelf = house.shelf
     digests = {known.document_id: known.sha256 for known in shelf.known().values()}
     signatures = {id: signature for id, signature in shelf.signatures() if id in instead}
     prints = []
+    stay = {}
     for document_id, raw in instead.items():
         document = shelf.document(document_id)
+        if raw is not None:
+            stay[document_id] = (raw, document.groups)
         signature = signatures[document_id] if raw is None else b""
         prints.append(Print(digests[document_id], document.text, document.source, signature))
     shelf.fence.put_documents(request, prints)
-    stay = {document_id: raw for document_id, raw in instead.items() if raw is not None}
     entries = entries_of(list(stay.values()), shelf, house.workshop())
     made = {old: entry.document.id for old, entry in zip(stay, entries, strict=True)}
     hidden = shelf.restricted()

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from freehold.core.access import Caller as Reader
 from freehold.http.problems import Refused
 from freehold.serving.keys import SCOPES, Scope
 from freehold.serving.service import Service
@@ -32,6 +33,11 @@ class Caller:
     scopes: tuple[Scope, ...]
     groups: tuple[str, ...] | None
     """None: sees every document."""
+
+    @property
+    def reader(self) -> Reader | None:
+        """Whose documents they see; None: everybody's."""
+        return None if self.groups is None else Reader(frozenset(self.groups))
 
     def may(self, scope: Scope) -> bool:
         """Whether one of their scopes includes this one."""

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from freehold.core.access import checked
 from freehold.core.errors import StorageFault
+from freehold.core.shelf import Quarantined
 from freehold.core.types import Document
 from freehold.house import House
 from freehold.http.access import Caller, MayAsk, MayIngest, ServiceOf
@@ -28,15 +30,24 @@ async def upload(
     caller: MayIngest,
     service: ServiceOf,
     fields: Annotated[str, Form(description="JSON object of strings: fields to filter by.")] = "{}",
+    groups: Annotated[list[str] | None, Form(description="Who may see them; default: the caller's groups.")] = None,
 ) -> JobOut:
-    """Take files in. They are read by a job: a file of a name that is here already replaces that document."""
+    """Take files in. They are read by a job: a file whose name is there already, in these groups, replaces that one."""
     if not 0 < len(files) <= _MOST_FILES:
         raise Refused(422, "invalid_request", f"between 1 and {_MOST_FILES} files are taken", hint="send fewer")
     taken = [(checked_name(file.filename or ""), await file.read()) for file in files]
     if len({name for name, _ in taken}) < len(taken):
         raise Refused(422, "invalid_request", "two files have one name", hint="send one of them")
-    given = {"fields": _fields(fields)}
+    given = {"fields": _fields(fields), "groups": _groups(groups, caller)}
     return await begin(service, "ingest", given, caller, files=taken)
+
+
+def _groups(named: list[str] | None, caller: Caller) -> list[str]:
+    """Where a caller sees but some groups, what they send in belongs to those, or to those of them that are named."""
+    groups = checked(named or caller.groups or ())
+    if caller.groups is not None and not (groups and set(groups) <= set(caller.groups)):
+        raise Refused(403, "groups", "the key is in none of these groups, or not in all", hint="name some of its own")
+    return list(groups)
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -53,13 +64,13 @@ def _fields(text: str) -> dict[str, str]:
 
 @router.get("/documents")
 async def documents(
-    caller: MayAsk,  # noqa: ARG001
+    caller: MayAsk,
     service: ServiceOf,
     after: Id = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> DocumentsOut:
     """Documents by id, a page at a time."""
-    rows = await service.house(lambda house: house.shelf.listed(after=after, limit=limit + 1))
+    rows = await service.house(lambda house: house.shelf.listed(caller.reader, after=after, limit=limit + 1))
     shown = [
         DocumentOut(
             id=row.id,
@@ -69,6 +80,7 @@ async def documents(
             pages=row.pages,
             characters=row.characters,
             metadata=dict(row.metadata),
+            groups=list(row.groups),
         )
         for row in rows[:limit]
     ]
@@ -82,11 +94,11 @@ async def text(document_id: str, caller: MayAsk, service: ServiceOf) -> PlainTex
     return PlainTextResponse(document.text)
 
 
-async def shown(service: Service, document_id: str, caller: Caller) -> Document:  # noqa: ARG001
+async def shown(service: Service, document_id: str, caller: Caller) -> Document:
     """A document that the caller may see. Raises Refused with 404 for any other."""
 
     def read(house: House) -> Document:
-        return house.shelf.document(document_id)
+        return house.shelf.document_for(document_id, caller.reader)
 
     try:
         return await service.house(read)
@@ -97,15 +109,21 @@ async def shown(service: Service, document_id: str, caller: Caller) -> Document:
 @router.delete("/documents/{document_id}", status_code=202)
 async def remove(document_id: str, caller: MayIngest, service: ServiceOf) -> JobOut:
     """Take a document out, with all that was made from it. It is no erasure: that takes a person's request."""
-    await shown(service, document_id, caller)
+    document = await shown(service, document_id, caller)
+    if caller.groups is not None and not document.groups:
+        raise Refused(403, "groups", "the document is everybody's", hint="a key that sees all groups may remove it")
     return await begin(service, "remove", {"documents": [document_id]}, caller)
 
 
 @router.get("/quarantine")
-async def quarantine(caller: MayIngest, service: ServiceOf) -> list[dict[str, str]]:  # noqa: ARG001
+async def quarantine(caller: MayIngest, service: ServiceOf) -> list[dict[str, str]]:
     """What could not be read, and why."""
     kept = await service.house(lambda house: house.shelf.quarantined())
-    return [{"source": q.source, "code": q.code, "reason": q.reason} for q in kept.values()]
+    return [{"source": q.source, "code": q.code, "reason": q.reason} for q in kept.values() if _is_theirs(q, caller)]
+
+
+def _is_theirs(bad: Quarantined, caller: Caller) -> bool:
+    return caller.reader is None or (bool(bad.groups) and caller.reader.sees(bad.groups))
 
 
 # -- jobs --------------------------------------------------------------------------------------------------------------

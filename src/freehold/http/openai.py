@@ -73,7 +73,7 @@ async def chat(request: Request, body: ChatBody, caller: MayAsk, service: Servic
     if body.model != MODEL:
         raise Refused(404, "model_not_found", "there is no such chat model", hint=f"it is called {MODEL}")
     question = next((m.text() for m in reversed(body.messages) if m.role == "user"), "")
-    ask = Ask(question, groups=caller.groups)
+    ask = Ask(question, caller=caller.reader)
     timeout_s = service.settings.server.answer_timeout_s
     answered = await service.ask(ask, timeout_s=timeout_s, parent=request.headers)
     if body.stream:

@@ -173,6 +173,7 @@ class DocumentOut(BaseModel):
     pages: int
     characters: int
     metadata: dict[str, str]
+    groups: list[str] = Field(description="Who may see it; empty: everybody.")
 
 
 class DocumentsOut(BaseModel):

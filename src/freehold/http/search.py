@@ -26,7 +26,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 @router.post("/search")
 async def search(request: Request, body: SearchBody, caller: MayAsk, service: ServiceOf) -> SearchOut:
     """The passages that answer best."""
-    search = Search(body.query, body.k, body.mode, body.rerank_depth, body.filter, caller.groups)
+    search = Search(body.query, body.k, body.mode, body.rerank_depth, body.filter, caller.reader)
     timeout_s = _within(body.timeout_ms, service.settings.server.timeout_s)
     found = await service.search(search, timeout_s=timeout_s, parent=request.headers)
     return SearchOut.of(request.state.id, found)
@@ -35,7 +35,7 @@ async def search(request: Request, body: SearchBody, caller: MayAsk, service: Se
 @router.post("/ask", response_model=AnswerOut, responses=STREAMED)
 async def ask(request: Request, body: AskBody, caller: MayAsk, service: ServiceOf) -> Any:
     """An answer from the documents alone, with citations; or that they do not hold it."""
-    asked = Ask(body.question, body.mode, body.filter, caller.groups)
+    asked = Ask(body.question, body.mode, body.filter, caller.reader)
     timeout_s = _within(body.timeout_ms, service.settings.server.answer_timeout_s)
     if body.stream:
         events = _events(request, service, asked, timeout_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,9 +75,13 @@ def engine_filter(condition: Filter | None) -> engine.Filter | None:
     """None for a filter that lets everything pass. Raises EngineFault for text that is not valid Unicode."""
     if not condition:
         return None
-    return engine.Filter(
-        must=[engine.FieldCondition(key=TAGS, match=engine.MatchValue(_tag(*pair))) for pair in condition.items()]
-    )
+    return engine.Filter(must=[_condition(key, value) for key, value in condition.items()])
+
+
+def _condition(key: str, value: str | Collection[str]) -> engine.FieldCondition:
+    if isinstance(value, str):
+        return engine.FieldCondition(key=TAGS, match=engine.MatchValue(_tag(key, value)))
+    return engine.FieldCondition(key=TAGS, match=engine.MatchAny([_tag(key, one) for one in sorted(value)]))
 
 
 def checked_id(chunk_id: str) -> str:

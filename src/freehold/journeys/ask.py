@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from freehold.core.errors import SettingsError
 from freehold.core.ports import Embedder, Generator
-from freehold.core.shelf import Shelf, page_of
-from freehold.core.types import Answer, Citation, Passage, Query, Trace
+from freehold.core.shelf import page_of
+from freehold.core.types import Answer, Document, Passage, Query, Trace
 from freehold.journeys.cite import cite
 from freehold.journeys.context import fit
 from freehold.journeys.language import language_tools
@@ -42,7 +43,7 @@ def ask(
     on_text: Callable[[str], None] | None = None,
     found: Found | None = None,
 ) -> Answer:
-    """Answer from the house's documents alone.
+    """Answer from the house's documents alone, and of these from what the query's caller may see.
 
     ``found``: what was found for the query already, of which nothing is asked of the index any more.
 
@@ -57,8 +58,13 @@ def ask(
     generator = voice.generator
     frame = "\n".join(message["content"] for message in messages(query.text, ()))
     room = generator.context_tokens - voice.answer_tokens - generator.count_tokens(frame) - TEMPLATE_TOKENS
+
+    @cache
+    def read(document_id: str) -> Document:
+        return engines.shelf.document_for(document_id, query.caller)
+
     passages, dropped = fit(
-        found.hits, text_of=engines.shelf.text, count_tokens=generator.count_tokens, budget_tokens=room
+        found.hits, text_of=lambda id: read(id).text, count_tokens=generator.count_tokens, budget_tokens=room
     )
     if found.hits and not passages:
         raise SettingsError(
@@ -69,7 +75,7 @@ def ask(
     text = neutral(_write(query, passages, voice, on_text))
     watch.lap("generate")
     answer = cite(text, passages, question=query.text, embedder=voice.judge, tools=language_tools(engines.terms))
-    citations = tuple(_with_page(c, engines.shelf) for c in answer.citations)
+    citations = tuple(replace(c, page=page_of(read(c.document_id).pages, c.start)) for c in answer.citations)
     watch.lap("cite")
     timings = {**{f"search.{stage}": ms for stage, ms in found.timings_ms.items() if stage != "total"}, **watch.stop()}
     trace = Trace(
@@ -106,7 +112,3 @@ def _write(query: Query, passages: list[Passage], voice: Voice, on_text: Callabl
     if on_text and (words := shown.end()):
         on_text(words)
     return "".join(pieces)
-
-
-def _with_page(citation: Citation, shelf: Shelf) -> Citation:
-    return replace(citation, page=page_of(shelf.document(citation.document_id).pages, citation.start))

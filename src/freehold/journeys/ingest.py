@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from freehold.core.access import Groups
 from freehold.core.faults import step
 from freehold.core.fence import Fence, Print
 from freehold.core.ids import new_id
@@ -88,7 +89,8 @@ class IngestReport:
     quarantined: list[Quarantined] = field(default_factory=list)
     near_duplicates: list[Repeat] = field(default_factory=list)
     seconds: float = 0.0
-
+    regrouped: int = 0
+    """Documents that were here and belong to other groups than before."""
     refused: list[Quarantined] = field(default_factory=list)
     """Sources that speak of somebody who was erased. Unlike the quarantine, nothing of them is kept."""
 
@@ -115,16 +117,20 @@ def ingest(
     progress: Progress,
     fence: Fence | None = None,
     vanished: Collection[str] = (),
+    groups: Mapping[str, Groups] | None = None,
 ) -> IngestReport:
     """Bring the shelf up to the sources ``found`` (source -> sha256 of its bytes) and drop the ``vanished`` ones.
 
-    What the ``fence`` knows is refused; None lets everything in.
+    What the ``fence`` knows is refused; None lets everything in. ``groups``: source -> those that it is to belong to,
+    from the first, also where it is unchanged or cannot be read; a source without any named stays in those that it is
+    in, and a new one is everybody's.
 
     Raises StorageFault when the disk fails: everything committed before stays, the rest is as if never begun.
     """
     started = time.perf_counter()
     report = IngestReport()
     known, quarantined = shelf.known(), shelf.quarantined()
+    belongs = _belongs(found, known, quarantined, groups or {})
     todo = []
     for source, sha256 in found.items():
         bad = quarantined.get(source)
@@ -136,10 +142,11 @@ def ingest(
             todo.append(source)
     mended = [s for s in quarantined if s in found and _unchanged(known.get(s), found[s], workshop.recipe)]
     report.removed = _prune(shelf, known, quarantined, vanished, mended)
+    report.regrouped = _regroup(shelf, known, {s: bad for s, bad in quarantined.items() if s not in mended}, belongs)
     repeats = _Repeats(shelf, workshop.near_duplicate)
     done = 0
-    for window in _windows(read(todo), workshop):
-        rejected = [item for item in window if isinstance(item, Quarantined)]
+    for window in _windows(read(todo), workshop, belongs):
+        rejected = [replace(i, groups=belongs[i.source]) for i in window if isinstance(i, Quarantined)]
         drafts = [item for item in window if isinstance(item, _Draft)]
         replaced: list[str] = []
         entries: list[Entry] = []
@@ -201,6 +208,36 @@ def _prune(
     return len(gone)
 
 
+def _belongs(
+    found: Collection[str],
+    known: Mapping[str, Known],
+    quarantined: Mapping[str, Quarantined],
+    groups: Mapping[str, Groups],
+) -> Mapping[str, Groups]:
+    """The groups of every source that was found: those that are asked for, else those that it has."""
+    before = {source: kept.groups for kept_before in (quarantined, known) for source, kept in kept_before.items()}
+    return {source: groups.get(source, before.get(source, ())) for source in found}
+
+
+def _regroup(
+    shelf: Shelf, known: Mapping[str, Known], quarantined: Mapping[str, Quarantined], belongs: Mapping[str, Groups]
+) -> int:
+    """Give what is here its groups before anything is read: whoever is to be shut out does not wait for that."""
+    access = {
+        known[source].document_id: groups
+        for source, groups in belongs.items()
+        if source in known and known[source].groups != groups
+    }
+    bad = [
+        replace(quarantined[source], groups=groups)
+        for source, groups in belongs.items()
+        if source in quarantined and quarantined[source].groups != groups
+    ]
+    if access or bad:
+        shelf.commit(Changes(access=access, quarantine=bad))
+    return len(access)
+
+
 @dataclass(frozen=True, slots=True)
 class _Draft:
     """A document that is cut and waits for its vectors."""
@@ -211,12 +248,14 @@ class _Draft:
     keys: tuple[bytes, ...]
 
 
-def _windows(outcomes: Iterable[Raw | Quarantined], workshop: Workshop) -> Iterator[list[_Draft | Quarantined]]:
+def _windows(
+    outcomes: Iterable[Raw | Quarantined], workshop: Workshop, belongs: Mapping[str, Groups]
+) -> Iterator[list[_Draft | Quarantined]]:
     """Outcomes in lists of some WINDOW_CHUNKS chunks or WINDOW_BYTES of files; no document is split over two."""
     window: list[_Draft | Quarantined] = []
     chunks = size_bytes = 0
     for outcome in outcomes:
-        item = _draft(outcome, workshop) if isinstance(outcome, Raw) else outcome
+        item = _draft(outcome, workshop, belongs[outcome.source]) if isinstance(outcome, Raw) else outcome
         window.append(item)
         if isinstance(item, _Draft):
             chunks += len(item.chunks)
@@ -228,7 +267,7 @@ def _windows(outcomes: Iterable[Raw | Quarantined], workshop: Workshop) -> Itera
         yield window
 
 
-def _draft(raw: Raw, workshop: Workshop) -> _Draft:
+def _draft(raw: Raw, workshop: Workshop, groups: Groups) -> _Draft:
     parsed = raw.parsed
     document = Document(
         id=new_id(),
@@ -240,6 +279,7 @@ def _draft(raw: Raw, workshop: Workshop) -> _Draft:
         pages=parsed.pages,
         headings=parsed.headings,
         metadata=parsed.metadata,
+        groups=groups,
     )
     chunks = tuple(
         Chunk(
@@ -308,9 +348,9 @@ def _entry(draft: _Draft, workshop: Workshop, vectors: Mapping[bytes, Vectors], 
     )
 
 
-def entries_of(raws: Sequence[Raw], shelf: Shelf, workshop: Workshop) -> list[Entry]:
-    """Texts as they are to be kept: cut, and embedded where the shelf has no vectors of the same words."""
-    drafts = [_draft(raw, workshop) for raw in raws]
+def entries_of(raws: Sequence[tuple[Raw, Groups]], shelf: Shelf, workshop: Workshop) -> list[Entry]:
+    """Texts, each in its groups, as they are to be kept: cut, embedded where the shelf has no vectors of the words."""
+    drafts = [_draft(raw, workshop, groups) for raw, groups in raws]
     vectors = _vectors(drafts, shelf, workshop, IngestReport())
     return [_entry(draft, workshop, vectors, None) for draft in drafts]
 

@@ -10,15 +10,19 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from freehold.core.errors import InvalidQuery
+from freehold.core.access import FIELD, Caller
+from freehold.core.errors import InvalidQuery, UsageError
 from freehold.core.ids import new_id
 from freehold.core.ports import Embedder, Reranker, Scorer, VectorIndex
 from freehold.core.shelf import ChunkView, Shelf
-from freehold.core.types import Embeddings, Filter, Hit, Leg, LegScore, Mode, Query, ScoredId
+from freehold.core.types import Embeddings, Filter, Hit, Leg, LegScore, Mode, Query, ScoredId, SparseVector
 from freehold.journeys.fuse import Fusion, fuse, interpolate
 from freehold.text.terms import TermAnalyzer
+
+if TYPE_CHECKING:
+    from freehold.core.types import Float32
 
 MAX_QUERY_CHARS = 10_000
 
@@ -94,11 +98,14 @@ class Stopwatch:
         return {**self.timings_ms, "total": round((self._last - self._first) * 1000 + self._before_ms, 3)}
 
 
-def question(text: str, *, embedder: Embedder, filter: Filter | None = None) -> Query:
+def question(text: str, *, embedder: Embedder, filter: Filter | None = None, caller: Caller | None = None) -> Query:
     """A checked and normalised query: NFC, control characters out, white space folded.
 
-    Raises InvalidQuery when nothing is left, or when it is longer than the model can read.
+    Raises InvalidQuery when nothing is left, or when it is longer than the model can read, and UsageError for a filter
+    by what only the house filters by.
     """
+    if filter and FIELD in filter:
+        raise UsageError("a filter names a field that is the house's own", hint="say who asks by their groups")
     if len(text) > MAX_QUERY_CHARS:
         raise InvalidQuery(
             f"the query has {len(text):,} characters, at most {MAX_QUERY_CHARS:,} are taken",
@@ -112,7 +119,7 @@ def question(text: str, *, embedder: Embedder, filter: Filter | None = None) -> 
     tokens, limit = len(embedder.offsets(folded)), embedder.info.max_tokens - embedder.overhead_tokens
     if tokens > limit:
         raise InvalidQuery(f"the query has {tokens} tokens, the model reads {limit}", hint="shorten the question")
-    return Query(new_id(), folded, filter or {})
+    return Query(new_id(), folded, filter or {}, caller)
 
 
 def search(query: Query, *, k: int, plan: Plan, engines: Engines) -> Found:
@@ -135,7 +142,7 @@ def found(query: Query, read: Reading, row: int, *, k: int, plan: Plan, engines:
     if reranks(plan, engines):
         best = candidates.rerank(ranked, unit, plan, budget_ms=plan.rerank_budget_ms)
         watch.lap("rerank")
-    alive, views = _alive(best.ranked, k, engines.shelf)
+    alive, views = _alive(best.ranked, k, engines.shelf, query.caller)
     places = _places(candidates.legs)
     hits = tuple(_hit(i, s, views[s.chunk_id], best.unit, places) for i, s in enumerate(alive, 1))
     watch.lap("texts")
@@ -186,10 +193,13 @@ class Candidates:
     def find(
         cls, query: Query, read: Reading, row: int, modes: Collection[Mode], *, depth: int, engines: Engines
     ) -> Self:
-        """The best ``depth`` of every leg that ``modes`` need; ``read`` has the query in ``row``."""
+        """The best ``depth`` of every leg that ``modes`` need; ``read`` has the query in ``row``.
+
+        What the caller may not see is not among them: no rank, no score and no scale depends on it from here on.
+        """
         dense = read.embeddings.vectors[row] if read.embeddings and not set(modes) <= {"lexical"} else None
         sparse = engines.terms.query(query.text) if not set(modes) <= {"dense"} else None
-        legs = engines.index.search(dense=dense, sparse=sparse, limit=depth, filter=query.filter)
+        legs = _legs(query, dense, sparse, depth, engines)
         return cls(legs, engines.reranker, read.scorers[row] if read.scorers else None)
 
     def ranked(self, plan: Plan) -> list[ScoredId]:
@@ -265,12 +275,30 @@ class Candidates:
             self._scores.update(self._scorer.scores(new))
 
 
-def _alive(ranked: Sequence[ScoredId], k: int, shelf: Shelf) -> tuple[list[ScoredId], Mapping[str, ChunkView]]:
-    """The best ``k`` that are still on the shelf: chunks may have been deleted since the index was built."""
+def _legs(
+    query: Query, dense: Float32 | None, sparse: SparseVector | None, depth: int, engines: Engines
+) -> Mapping[Leg, Sequence[ScoredId]]:
+    """What the index finds, and where somebody in particular asks, what the catalog lets them see of it.
+
+    The index may be behind the catalog, or hold what it should not: it narrows the search, and decides nothing.
+    """
+    caller, shelf = query.caller, engines.shelf
+    if caller is None:
+        return engines.index.search(dense=dense, sparse=sparse, limit=depth, filter=query.filter)
+    theirs = {**query.filter, FIELD: shelf.labels(caller)}
+    legs = engines.index.search(dense=dense, sparse=sparse, limit=depth, filter=theirs)
+    seen = shelf.seen({scored.chunk_id for leg in legs.values() for scored in leg}, caller)
+    return {leg: [scored for scored in found if scored.chunk_id in seen] for leg, found in legs.items()}
+
+
+def _alive(
+    ranked: Sequence[ScoredId], k: int, shelf: Shelf, caller: Caller | None
+) -> tuple[list[ScoredId], Mapping[str, ChunkView]]:
+    """The best ``k`` that are still on the shelf and the caller's to see: either may have changed since."""
     ids = [scored.chunk_id for scored in ranked]
-    views = shelf.views(ids[:k])
+    views = shelf.views(ids[:k], caller)
     if len(views) < len(ids[:k]):
-        views = shelf.views(ids)
+        views = shelf.views(ids, caller)
     return [scored for scored in ranked if scored.chunk_id in views][:k], views
 
 

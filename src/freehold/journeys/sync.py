@@ -1,7 +1,7 @@
 """Sync: bring the index up to the catalog by building the next generation aside and swapping it in.
 
 The same comparison serves the first build, an update, a replay after a crash and a repair: what the index has too much
-is deleted, what it lacks is added.
+is deleted, what it lacks is added, and so is what belongs to other groups than when the generation was built.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from freehold.journeys.ingest import Progress, in_context
 from freehold.text.terms import TermAnalyzer
 
 BATCH_POINTS = 500
+
+_POINTS = 2
+"""Raised when a point carries other fields than before, so that indexes are built anew."""
 
 
 def sync(
@@ -51,7 +54,8 @@ def sync(
             present = _ids(generations)
         except (EngineFault, StorageFault):  # damaged: the catalog has all that it takes to make it anew
             base = None
-    missing = sorted(wanted - present)
+    moved = shelf.regrouped(base.revision) if base else set()
+    missing = sorted(wanted - (present - moved))
     step("sync.compared")
     with generations.build(base=base, dim=model.dim, embedder_digest=made_by) as builder:
         builder.delete(present - wanted)
@@ -72,8 +76,8 @@ def weed(shelf: Shelf, generations: IndexGenerations, *, digest: str, terms: Ter
 
 
 def maker(model: ModelInfo, terms: TermAnalyzer) -> str:
-    """A digest of what makes both legs' vectors: an index made otherwise is built anew, not brought up to date."""
-    return sha256_hex(f"{model.digest} {terms.name}".encode())
+    """A digest of what makes vectors and fields: an index made otherwise is built anew, not brought up to date."""
+    return sha256_hex(f"{model.digest} {terms.name} {_POINTS}".encode())
 
 
 def _ids(generations: IndexGenerations) -> set[str]:

@@ -52,4 +52,4 @@ class Cache:
 
 def _key(search: Search) -> Hashable:
     filter = tuple(sorted(search.filter.items()))
-    return search.text, search.k, search.mode, search.rerank_depth, filter, search.groups
+    return search.text, search.k, search.mode, search.rerank_depth, filter, search.caller

@@ -86,7 +86,7 @@ class Desk:
 
     def read(self, message: Search | Ask) -> tuple[Query, Plan]:
         """The question and how to retrieve for it. Raises InvalidQuery, and UsageError while the house is empty."""
-        query = question(message.text, embedder=self.engines.embedder, filter=message.filter)
+        query = question(message.text, embedder=self.engines.embedder, filter=message.filter, caller=message.caller)
         if message.mode not in self._plans:
             self._plans[message.mode] = self._house.plan(message.mode)
         plan = self._plans[message.mode]

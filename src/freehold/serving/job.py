@@ -68,7 +68,9 @@ def _tell(value: Mapping[str, Any]) -> None:
 
 
 def _ingest(house: House, jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:
-    report = house.ingest_uploads(jobs.open_files(job), fields=job.given.get("fields"), progress=progress)
+    report = house.ingest_uploads(
+        jobs.open_files(job), fields=job.given["fields"], groups=job.given["groups"], progress=progress
+    )
     return ingested(report)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from freehold.core.access import Caller
 from freehold.core.types import Answer, Filter, Mode
 from freehold.journeys.search import Found
 
@@ -23,8 +24,8 @@ class Search:
     """None: as the settings have it."""
     rerank_depth: int | None = None
     filter: Filter = field(default_factory=dict)
-    groups: tuple[str, ...] | None = None
-    """The caller's; None: sees everything."""
+    caller: Caller | None = None
+    """None: sees everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Ask:
     text: str
     mode: Mode | None = None
     filter: Filter = field(default_factory=dict)
-    groups: tuple[str, ...] | None = None
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True)

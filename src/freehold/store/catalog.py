@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from freehold.core.access import FIELD, Caller, label, may_see, of_label
 from freehold.core.faults import step
 from freehold.core.shelf import (
     Changes,
@@ -34,7 +35,8 @@ from freehold.core.shelf import (
 from freehold.core.types import Chunk, Document, Heading, Page, TokenCodes
 from freehold.proof.merkle import commitment
 from freehold.store import tables as t
-from freehold.store.rights import Rights, restrict
+from freehold.store.access import Access, add_groups, put_groups
+from freehold.store.rights import SHOWN, restrict
 from freehold.store.rows import EPOCH, REVISION, batches, no_document, raise_fact, read_fact
 from freehold.store.sqlite import connect, guarded, truncate_log, write_anew
 
@@ -42,11 +44,11 @@ _SALT_BYTES = 16
 _WORDS_AT_A_TIME = 1_000
 
 
-class Catalog(Rights):
+class Catalog(Access):
     """The tables above. Its methods are those of ``freehold.core.shelf.Shelf``, less what concerns files and keys."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, connect(path, t.metadata, upgrade=_name_makers))
+        super().__init__(path, connect(path, t.metadata, upgrade=_upgrade))
 
     def close(self) -> None:
         self._engine.dispose()
@@ -85,8 +87,9 @@ class Catalog(Rights):
             _each(c, sa.delete(t.quarantine), t.quarantine.c.source, [q.source for q in changes.quarantine])
             if changes.quarantine:
                 c.execute(sa.insert(t.quarantine), [_quarantine_row(q) for q in changes.quarantine])
-            if changes.add or changes.remove:
+            if changes.add or changes.remove or changes.access:
                 raise_fact(c, REVISION)
+            put_groups(c, changes.access)
             step("catalog.before_commit")
         step("catalog.committed")
         if changes.remove:
@@ -135,11 +138,14 @@ class Catalog(Rights):
 
     def known(self) -> Mapping[str, Known]:
         d = t.documents.c
-        rows = self._rows(sa.select(d.source, d.id, d.sha256, d.recipe))
-        return {r.source: Known(r.id, r.sha256, r.recipe) for r in rows}
+        rows = self._rows(sa.select(d.source, d.id, d.sha256, d.recipe, d.access))
+        return {r.source: Known(r.id, r.sha256, r.recipe, of_label(r.access)) for r in rows}
 
     def quarantined(self) -> Mapping[str, Quarantined]:
-        return {row.source: Quarantined(**row._mapping) for row in self._rows(sa.select(t.quarantine))}
+        return {
+            row.source: Quarantined(row.source, row.code, row.reason, row.sha256, row.limits, of_label(row.access))
+            for row in self._rows(sa.select(t.quarantine))
+        }
 
     def signatures(self) -> Iterator[tuple[str, bytes]]:
         d = t.documents.c
@@ -151,24 +157,24 @@ class Catalog(Rights):
         rows = self._rows_in(dense, v.key, keys)
         return {row.key: Vectors(_dense(row.dense), _codes(row.codes, row.code_count)) for row in rows}
 
-    def views(self, chunk_ids: Collection[str]) -> Mapping[str, ChunkView]:
+    def views(self, chunk_ids: Collection[str], caller: Caller | None = None) -> Mapping[str, ChunkView]:
         rows = self._rows_in(_VIEW, t.chunks.c.id, chunk_ids)
-        return {row.id: _view(row) for row in rows}
+        return {row.id: _view(row) for row in rows if may_see(caller, row.access)}
 
     def places(self, chunk_ids: Collection[str]) -> Mapping[str, Place]:
         c = t.chunks.c
         query = sa.select(c.id, t.documents.c.source, c.start, c.end).select_from(t.chunks.join(t.documents))
-        query = query.where(_SHOWN)
+        query = query.where(SHOWN)
         return {row.id: Place(row.source, row.start, row.end) for row in self._rows_in(query, c.id, chunk_ids)}
 
     def codes(self, chunk_ids: Collection[str], maker: str) -> Mapping[str, TokenCodes | None]:
         c, v = t.chunks.c, t.vectors.c
         made = sa.and_(v.chunk_id == c.id, v.maker == maker)
-        query = sa.select(c.id, v.codes, v.code_count).select_from(t.chunks.outerjoin(t.vectors, made)).where(_SHOWN)
+        query = sa.select(c.id, v.codes, v.code_count).select_from(t.chunks.outerjoin(t.vectors, made)).where(SHOWN)
         return {row.id: _codes(row.codes, row.code_count) for row in self._rows_in(query, c.id, chunk_ids)}
 
-    def listed(self, *, after: str = "", limit: int) -> Sequence[Listed]:
-        """Documents that are not hidden, by id, those after one."""
+    def listed(self, caller: Caller | None, *, after: str = "", limit: int) -> Sequence[Listed]:
+        """Documents that are not hidden and that the caller may see, by id, those after one."""
         d = t.documents.c
         columns = (
             d.id,
@@ -177,12 +183,18 @@ class Catalog(Rights):
             d.language,
             d.pages,
             d.metadata,
+            d.access,
             sa.func.length(t.texts.c.text).label("size"),
         )
         query = sa.select(*columns).select_from(t.documents.join(t.texts)).where(d.id > after)
         query = query.where(d.id.not_in(sa.select(t.restrictions.c.document_id)))
+        if caller is not None:
+            query = query.where(d.access.in_(self.labels(caller)))
         rows = self._rows(query.order_by(d.id).limit(limit))
-        return [Listed(r.id, r.source, r.title, r.language, len(r.pages), r.size, r.metadata) for r in rows]
+        return [
+            Listed(r.id, r.source, r.title, r.language, len(r.pages), r.size, r.metadata, of_label(r.access))
+            for r in rows
+        ]
 
     def text(self, document_id: str) -> str:
         rows = self._rows(sa.select(t.texts.c.text).where(t.texts.c.document_id == document_id))
@@ -226,7 +238,15 @@ class Catalog(Rights):
             pages=tuple(Page(*p) for p in row.pages),
             headings=tuple(Heading(*h) for h in row.headings),
             metadata=row.metadata,
+            groups=of_label(row.access),
         )
+
+    def document_for(self, document_id: str, caller: Caller | None) -> Document:
+        document = self.document(document_id)
+        hidden = sa.select(t.restrictions.c.request).where(t.restrictions.c.document_id == document_id).limit(1)
+        if self._rows(hidden) or not (caller is None or caller.sees(document.groups)):
+            raise no_document(document_id)
+        return document
 
     def entry(self, document_id: str) -> Entry:
         """A document as it was committed, without vectors and original. Raises StorageFault when there is none."""
@@ -272,9 +292,9 @@ class Catalog(Rights):
 
     def chunk_ids(self, maker: str | None = None) -> set[str]:
         if maker is None:
-            return set(self._scalars(sa.select(t.chunks.c.id).where(_SHOWN)))
+            return set(self._scalars(sa.select(t.chunks.c.id).where(SHOWN)))
         v = t.vectors.c
-        made = sa.select(v.chunk_id).join(t.chunks).where(v.maker == maker, v.dense.is_not(None), _SHOWN)
+        made = sa.select(v.chunk_id).join(t.chunks).where(v.maker == maker, v.dense.is_not(None), SHOWN)
         return set(self._scalars(made))
 
     def chunks_of(self, document_ids: Collection[str]) -> set[str]:
@@ -287,7 +307,7 @@ class Catalog(Rights):
         query = _VIEW.add_columns(v.dense, t.documents.c.metadata, t.documents.c.media_type).join(t.vectors, made)
         for batch in batches(chunk_ids):
             for row in self._rows(query.where(t.chunks.c.id.in_(batch))):
-                fields = {"language": row.language, "media_type": row.media_type, **row.metadata}
+                fields = {"language": row.language, "media_type": row.media_type, **row.metadata, FIELD: row.access}
                 yield Indexable(_view(row), _dense(row.dense), fields)
 
     def vectors_of(self, chunk_ids: Collection[str]) -> list[bytes]:
@@ -321,8 +341,6 @@ _ALL_WORDS = (
     "SELECT d.rowid, d.id, d.source, d.title, d.language, d.metadata, x.text FROM documents d "
     "JOIN texts x ON x.document_id = d.id WHERE d.rowid > ? ORDER BY d.rowid LIMIT ?"
 )
-_SHOWN = t.chunks.c.document_id.not_in(sa.select(t.restrictions.c.document_id))
-"""That a chunk's document is not restricted."""
 
 # The chunk's text is cut out of its document's by the database: it is kept once, and only what is read is moved.
 _VIEW = sa.select(
@@ -331,8 +349,9 @@ _VIEW = sa.select(
     t.documents.c.source,
     t.documents.c.title,
     t.documents.c.language,
+    t.documents.c.access,
 ).select_from(t.chunks.join(t.documents).join(t.texts, t.texts.c.document_id == t.documents.c.id))
-_VIEW = _VIEW.where(_SHOWN)
+_VIEW = _VIEW.where(SHOWN)
 
 
 def _chunk(row: Any, text: str) -> Chunk:
@@ -362,6 +381,11 @@ def _dense(data: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 def _codes(data: bytes | None, count: int | None) -> TokenCodes | None:
     return None if data is None or count is None else TokenCodes(data, count)
+
+
+def _upgrade(c: sa.Connection) -> None:
+    _name_makers(c)
+    add_groups(c)
 
 
 def _name_makers(c: sa.Connection) -> None:
@@ -426,6 +450,7 @@ def _document_row(entry: Entry, now: str) -> dict[str, object]:
         "near_duplicate_similarity": duplicate.similarity if duplicate else None,
         "sealed": entry.original is not None,
         "ingested_at": now,
+        "access": label(document.groups),
     }
 
 
@@ -454,4 +479,5 @@ def _vector_row(chunk_id: str, maker: str, key: bytes, vectors: Vectors) -> dict
 
 
 def _quarantine_row(q: Quarantined) -> dict[str, object]:
-    return {"source": q.source, "code": q.code, "reason": q.reason, "sha256": q.sha256, "limits": q.limits}
+    told = {"source": q.source, "code": q.code, "reason": q.reason, "sha256": q.sha256, "limits": q.limits}
+    return {**told, "access": label(q.groups)}

@@ -15,6 +15,9 @@ from freehold.store import tables as t
 from freehold.store.rows import REVISION, Rows, batches, no_document, raise_fact
 from freehold.store.sqlite import guarded
 
+SHOWN = t.chunks.c.document_id.not_in(sa.select(t.restrictions.c.document_id))
+"""That a chunk's document is not restricted."""
+
 
 class Rights(Rows):
     """The part of the catalog that is about people."""

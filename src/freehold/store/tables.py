@@ -26,6 +26,8 @@ documents = sa.Table(
     sa.Column("near_duplicate_similarity", sa.Float),
     sa.Column("sealed", sa.Boolean, nullable=False),
     sa.Column("ingested_at", sa.String, nullable=False),
+    sa.Column("access", sa.String, nullable=False, server_default="", index=True),
+    sa.Column("access_revision", sa.Integer, nullable=False, server_default="0"),
 )
 texts = sa.Table(
     "texts",
@@ -62,6 +64,7 @@ quarantine = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("sha256", sa.String, nullable=False),
     sa.Column("limits", sa.String, nullable=False),
+    sa.Column("access", sa.String, nullable=False, server_default=""),
 )
 restrictions = sa.Table(
     "restrictions",
