@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from freehold import __version__
-from freehold.cli import audit, backup, erase, measure, measured, models, output, schedule, tune
+from freehold.cli import audit, backup, erase, measure, measured, models, output, schedule, traffic, tune
 from freehold.cli.common import Json, open_house
 from freehold.cli.demo import print_demo
 from freehold.core.errors import FreeholdError, HouseFault, UsageError
@@ -35,6 +35,7 @@ app.add_typer(erase.requests_app, name="requests")
 app.add_typer(erase.subject_app, name="subject")
 app.add_typer(erase.hold_app, name="hold")
 app.add_typer(schedule.schedule_app, name="schedule")
+app.add_typer(traffic.traffic_app, name="traffic")
 
 ModeOption = Annotated[
     Literal["hybrid", "dense", "lexical"] | None, typer.Option("--mode", help="Which legs to ask; default: settings.")
