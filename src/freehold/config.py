@@ -177,7 +177,7 @@ class GateSettings:
 
 @dataclass(frozen=True, slots=True)
 class PrivacySettings:
-    """[privacy]: how people are found in what the house holds, and how soon a model forgets them."""
+    """[privacy]: how people are found in what the house holds, and how soon a model and the query log forget them."""
 
     detector: Literal["rampart", "presidio"] = _setting(
         "rampart", "which engine finds people, beside the rules by shape"
@@ -188,6 +188,7 @@ class PrivacySettings:
     numbers: tuple[str, ...] = _setting((), "regular expressions of numbers under which people are known here")
     recipients: tuple[str, ...] = _setting((), "whom data is passed on to: they must be told of an erasure (Art. 19)")
     switch_off_days: int = _setting(30, "days after which such a model stops serving, replaced or not", low=1)
+    query_retention_days: int = _setting(30, "days that the query log keeps what was asked", low=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,15 @@ class ScheduleSettings:
 
     retrain_days: int = _setting(7, "between two rounds of training again without the erased; 0: never", low=0)
     reprobe_days: int = _setting(30, "between two searches for what certificates say is gone; 0: never", low=0)
+    expire_days: int = _setting(1, "between two times that the query log forgets what is too old; 0: never", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSettings:
+    """[traffic]: what is kept of what is asked through the service."""
+
+    query_log: bool = _setting(False, "keep questions, what was shown for them, clicks and thumbs; else nothing")
+    answers: bool = _setting(False, "keep the text of answers too")
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +256,7 @@ class Settings:
     gate: GateSettings = GateSettings()
     privacy: PrivacySettings = PrivacySettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    traffic: TrafficSettings = TrafficSettings()
     tracking: TrackingSettings = TrackingSettings()
     server: ServerSettings = ServerSettings()
     origins: Mapping[str, str] = field(default_factory=dict)

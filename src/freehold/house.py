@@ -43,6 +43,7 @@ from freehold.store.ledger import HouseLedger
 from freehold.store.lock import writer_lock
 from freehold.store.registry import ModelFolder
 from freehold.store.shelf import HouseShelf
+from freehold.store.traffic import TrafficLog
 from freehold.text.chunk import chunk
 from freehold.text.parse.outcome import ParseLimits
 from freehold.text.sandbox import ParserPool
@@ -119,6 +120,8 @@ class House:
         """Let go of files, locks and models. Closing twice is fine."""
         if "indexes" in self.__dict__:
             self.indexes.close()
+        if "traffic" in self.__dict__:
+            self.traffic.close()
         self.shelf.close()
 
     # -- the walks -----------------------------------------------------------------------------------------------
@@ -359,6 +362,12 @@ class House:
     def indexes(self) -> Indexes:
         """The indexes, each of one encoder's vectors."""
         return Indexes(self.root, self.shelf, self.terms, hnsw_ef=self._file_settings.index.hnsw_ef)
+
+    @cached_property
+    def traffic(self) -> TrafficLog:
+        """The query log, which keeps what the settings say."""
+        part = self._file_settings.traffic
+        return TrafficLog(self.root, self.shelf, queries=part.query_log, answers=part.answers)
 
     @cached_property
     def generator(self) -> Generator:

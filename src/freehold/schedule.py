@@ -23,10 +23,11 @@ from freehold.journeys.ingest import Progress
 STATE = "schedule.json"
 """In a house: the last run of each task."""
 
-Task = Literal["retrain", "reprobe"]
+Task = Literal["retrain", "reprobe", "expire"]
 _TASKS: dict[Task, Callable[[House, Progress], int]] = {
     "retrain": lambda house, progress: len(retrain_all(house, progress)),
     "reprobe": reprobe,
+    "expire": lambda house, _progress: expire(house),
 }
 
 
@@ -38,7 +39,7 @@ class Run:
     """ISO 8601 in UTC: when it began."""
     outcome: Literal["done", "failed"]
     items: int
-    """Versions looked after, or certificates searched for again."""
+    """Versions looked after, certificates searched for again, or questions forgotten."""
     problem: str
     """Why it failed."""
 
@@ -66,7 +67,10 @@ def planned(house: House, now: datetime | None = None) -> list[Planned]:
     """The schedule. Raises StorageFault where the record of its runs is damaged."""
     now = now or datetime.now(UTC)
     runs = _runs(house)
-    every = {"retrain": house.settings.schedule.retrain_days, "reprobe": house.settings.schedule.reprobe_days}
+    part = house.settings.schedule
+    every: dict[Task, int] = {
+        "retrain": part.retrain_days, "reprobe": part.reprobe_days, "expire": part.expire_days,
+    }  # fmt: skip
     found = []
     for task in _TASKS:
         last, days = runs.get(task), every[task]
@@ -86,6 +90,11 @@ def run_due(
         if one.task in only or (not only and one.is_due(now)):
             ran[one.task] = _run(house, one.task, now, progress)
     return ran
+
+
+def expire(house: House) -> int:
+    """Have the query log forget what is older than the settings allow; how many questions those were."""
+    return house.traffic.forget_before(datetime.now(UTC) - timedelta(days=house.settings.privacy.query_retention_days))
 
 
 def _run(house: House, task: Task, now: datetime, progress: Progress) -> Run:

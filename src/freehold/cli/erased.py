@@ -256,6 +256,11 @@ def print_access(found: Access, *, out: Path | None, as_json: bool) -> None:
             output.out.print(f"  {escape(words)}", soft_wrap=True)
         if len(document.sentences) > _SHOWN:
             output.out.print(f"  and {len(document.sentences) - _SHOWN} more: --out FILE.html has all")
+    for question in found.questions:
+        doubt = " (may be somebody else)" if question.band == "ask" else ""
+        output.out.print(f"\n[bold]{question.kind}[/] {question.at[:16].replace('T', ' ')}{doubt}", soft_wrap=True)
+        for words in question.sentences:
+            output.out.print(f"  {escape(words)}", soft_wrap=True)
     table = output.plain_table("holder", "held")
     for holder, count in found.holdings.items():
         table.add_row(holder, str(count))

@@ -13,7 +13,20 @@ import typer
 from rich.markup import escape
 
 from freehold import __version__
-from freehold.cli import access, audit, backup, erase, measure, measured, models, output, schedule, serve, tune
+from freehold.cli import (
+    access,
+    audit,
+    backup,
+    erase,
+    measure,
+    measured,
+    models,
+    output,
+    schedule,
+    serve,
+    traffic,
+    tune,
+)
 from freehold.cli.access import AsGroupOption, GroupOption
 from freehold.cli.common import Json, open_house
 from freehold.cli.demo import print_demo
@@ -38,6 +51,7 @@ app.add_typer(erase.subject_app, name="subject")
 app.add_typer(erase.hold_app, name="hold")
 app.add_typer(schedule.schedule_app, name="schedule")
 app.add_typer(serve.keys_app, name="keys")
+app.add_typer(traffic.traffic_app, name="traffic")
 
 ModeOption = Annotated[
     Literal["hybrid", "dense", "lexical"] | None, typer.Option("--mode", help="Which legs to ask; default: settings.")

@@ -14,6 +14,8 @@ from freehold.cli.common import Json, open_house
 from freehold.core.errors import UsageError
 from freehold.schedule import Planned, Task, planned, run_due
 
+_ITEMS: dict[Task, str] = {"retrain": "model version", "reprobe": "certificate", "expire": "old question"}
+
 schedule_app = typer.Typer(help="What is done again and again in a house.", invoke_without_command=True)
 
 
@@ -42,7 +44,9 @@ def run(
     context: typer.Context,
     task: Annotated[
         list[str] | None,
-        typer.Option(metavar="TASK", help="Do this one (retrain, reprobe), whether it is due or not; repeatable."),
+        typer.Option(
+            metavar="TASK", help="Do this one (retrain, reprobe, expire), whether it is due or not; repeatable."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +58,7 @@ def run(
     elif not ran:
         output.out.print("nothing is due")
     for name, one in () if as_json else ran.items():
-        items = output.many(one.items, "model version" if name == "retrain" else "certificate")
+        items = output.many(one.items, _ITEMS[name])
         told = items if one.outcome == "done" else f"[red]failed:[/] {escape(one.problem)}"
         output.out.print(f"{name}: {told}", soft_wrap=True)
     if any(one.outcome == "failed" for one in ran.values()):

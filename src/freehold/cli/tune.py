@@ -101,6 +101,7 @@ def tune_data(
     data: Annotated[Path | None, typer.Option(help="A labelled set: a BEIR folder or .jsonl.")] = None,
     split: Annotated[str, typer.Option(help="Splits to learn from, for example train+dev; default: train.")] = "",
     feedback: Annotated[Path | None, typer.Option(help="Clicks and thumbs, as JSONL.")] = None,
+    traffic: Annotated[bool, typer.Option("--traffic", help="Clicks and thumbs of the house's own query log.")] = False,
     pairs: Annotated[Path | None, typer.Option(help="Pairs of query and passage from elsewhere, as JSONL.")] = None,
     synthetic: Annotated[int, typer.Option(min=0, help="Questions to write for the house's own passages.")] = 0,
     writer: Annotated[
@@ -124,6 +125,7 @@ def tune_data(
         dataset=data,
         split=split or None,
         feedback=feedback,
+        traffic=traffic,
         pairs=pairs,
         synthetic=synthetic,
         writer=writer,

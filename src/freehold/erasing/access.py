@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from freehold.core.erasure import Band, Subject, SubjectFinder, Target
 from freehold.core.errors import UsageError
 from freehold.core.ids import new_id
+from freehold.core.traffic import QuestionKind
 from freehold.core.types import Document
 from freehold.erasing.holders import ModelsHolder, TrainingHolder, holders_of, known_holdings
 from freehold.erasing.identity import finder_of, mentions_of, resolved
+from freehold.erasing.logged import speaking
 from freehold.erasing.walk import forget, put_instead, requests_of, taint
 from freehold.house import House
 from freehold.journeys.erase import others_in, rectified
@@ -43,6 +45,19 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked of the house, or answered, that speaks of the person."""
+
+    id: str
+    at: str
+    """ISO 8601 in UTC."""
+    kind: QuestionKind
+    band: Band
+    sentences: tuple[str, ...]
+    """That speak of them, others' names left out."""
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """All of a person that the house holds."""
 
@@ -53,6 +68,8 @@ class Access:
     documents: tuple[Said, ...]
     holdings: dict[str, int]
     """Holder -> how much it keeps about these documents and the person."""
+    questions: tuple[Question, ...]
+    """Of the query log, the oldest first."""
     examples: int
     """Training examples made from these documents."""
     models: tuple[str, ...]
@@ -93,10 +110,21 @@ def show(house: House, subject: Subject, progress: Progress) -> Access:
         identifiers=tuple(dict.fromkeys(i.kind for i in (*whole.identifiers, *whole.derived))),
         documents=tuple(documents),
         holdings=holdings,
+        questions=_questions(house, finder, mentions),
         examples=sum(holding.kind == "example" for holding in TrainingHolder(house).holdings(target)),
         models=tuple(f"{version.role} {version.id}" for version in tainted),
         requests=(f"{known.id} {known.stage} {known.due}",) if known else (),
     )
+
+
+def _questions(house: House, finder: SubjectFinder, mentions: Mentions) -> tuple[Question, ...]:
+    bands = speaking(house.traffic, finder)
+    found = []
+    for one in house.traffic.get(bands):
+        texts = [Document(new_id(), "", "", text, "und") for text in one.words]
+        sentences = tuple(sentence for text in texts for sentence in said(text, finder, mentions))
+        found.append(Question(one.id, one.at.isoformat(timespec="seconds"), one.kind, bands[one.id], sentences))
+    return tuple(found)
 
 
 def said(document: Document, finder: SubjectFinder, mentions: Mentions) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from freehold.erasing.walk import Orders, carry_out, patiently, receive, request
 from freehold.house import House
 from freehold.journeys.ingest import Progress
 from freehold.store.shelf import HouseShelf
+from freehold.store.traffic import FILE as TRAFFIC
+from freehold.store.traffic import TrafficLog
 from freehold.store.vault import Vault
 
 _FINAL = frozenset({"COMPLETE", "PARTIAL_EXEMPT"})
@@ -134,11 +136,11 @@ def _searched(house: House, request: ErasureRequest, wait_s: float, progress: Pr
     return verify(house, request, progress)
 
 
-def _databases(house: House) -> dict[str, HouseShelf | Vault]:
-    return {"catalog.sqlite": house.shelf, "vault.sqlite": house.shelf.vault}
+def _databases(house: House) -> dict[str, HouseShelf | Vault | TrafficLog]:
+    return {"catalog.sqlite": house.shelf, "vault.sqlite": house.shelf.vault, TRAFFIC: house.traffic}
 
 
-def _write_anew(database: HouseShelf | Vault) -> None:
+def _write_anew(database: HouseShelf | Vault | TrafficLog) -> None:
     if not database.write_anew():
         raise HouseBusy("a reader holds an old state of a database, which cannot be overwritten yet", hint=WAIT)
 

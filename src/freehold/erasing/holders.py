@@ -15,12 +15,14 @@ from freehold.core.errors import EndpointFault, HouseBusy
 from freehold.core.files import GONE, rewrite, shred, shred_tree
 from freehold.core.shelf import Changes, Quarantined
 from freehold.core.training import Example, Manifest, ModelVersion
+from freehold.erasing.logged import speaking
 from freehold.house import TUNING, House
 from freehold.journeys.examples import root_of
 from freehold.journeys.ingest import Progress
 from freehold.store.jobs import Jobs
 from freehold.store.lock import writer_lock
 from freehold.store.made_from import documents_of
+from freehold.store.traffic import FILE as TRAFFIC
 from freehold.store.training import TrainingFolder, read_manifest
 from freehold.tuning import tracking
 from freehold.tuning.candidate import WORK
@@ -39,6 +41,7 @@ def holders_of(house: House, progress: Progress) -> tuple[Holder, ...]:
         KeysHolder(house),
         OriginalsHolder(house),
         IndexHolder(house, progress),
+        TrafficHolder(house),
         TrainingHolder(house),
         ExperimentsHolder(house),
         SearchesHolder(house),
@@ -153,6 +156,29 @@ class IndexHolder(_Held):
 
     def files(self) -> Iterator[Path]:
         yield from _below(self._house.root / "index")
+
+
+class TrafficHolder(_Held):
+    """The query log. A question that may speak of the person goes, however unsure that is: it is cheap to lose, and
+    nobody knows any more who was meant. So does an answer made from an erased document, with its question and whatever
+    was thought of it. Of a search for something else that showed one, that hit goes and the question stays.
+    """
+
+    name = "traffic"
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        log = self._house.traffic
+        shown = log.shown_at(target.documents)
+        gone = {*speaking(log, target.finder), *(one.question_id for one in shown if one.kind != "search")}
+        hits = {f"{one.question_id}/{one.rank}" for one in shown if one.question_id not in gone}
+        return [*self._told("question", gone), *self._told("hit", hits)]
+
+    def erase(self, target: Target) -> None:
+        """Raises HouseBusy where a reader holds an old state."""
+        self._house.traffic.forget(speaking(self._house.traffic, target.finder), target.documents)
+
+    def files(self) -> Iterator[Path]:
+        yield from sorted(self._house.root.glob(f"{TRAFFIC}*"))
 
 
 class TrainingHolder(_Held):

@@ -30,6 +30,7 @@ from freehold.proof.writings import (
     text_patterns,
     vector_patterns,
 )
+from freehold.store.traffic import FILE as TRAFFIC
 
 _SENTINEL_CHARS = 24
 _SENTINELS = 16
@@ -62,6 +63,7 @@ def verify(house: House, request: ErasureRequest, progress: Progress) -> Verifie
     probes = [
         _read(house, evidence),
         _keys(house, evidence),
+        *_traffic(house, evidence),
         *_raw(house, request, evidence, [*subject.identifiers, *subject.derived], progress),
         _retrieval(house, evidence),
         _fence(house, request),
@@ -92,6 +94,16 @@ def _keys(house: House, evidence: Evidence) -> Probe:
     query = "SELECT count(*) FROM keys WHERE document_id LIKE '%' || ?"  # of the document, and of its backups
     hits = sum(rows(path, query, (id,)) for id in evidence.documents)
     return Probe("read-keys", "key", "keys", rows(path, "SELECT count(*) FROM keys"), hits)
+
+
+def _traffic(house: House, evidence: Evidence) -> Iterator[Probe]:
+    """Hits of erased documents in the query log, and feedback on erased chunks. That it has tables is the control."""
+    path = house.root / TRAFFIC
+    if path.exists():
+        hits = sum(rows(path, "SELECT count(*) FROM shown WHERE document_id = ?", (id,)) for id in evidence.documents)
+        hits += sum(rows(path, "SELECT count(*) FROM feedback WHERE chunk_id = ?", (id,)) for id in evidence.chunks)
+        tables = rows(path, "SELECT count(*) FROM sqlite_master WHERE name = 'shown'")
+        yield Probe("read-traffic", "read", "traffic", tables, hits)
 
 
 def _raw(

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from freehold import __version__
-from freehold.http import documents, health, models, openai, problems, requests, search
+from freehold.http import documents, health, heard, models, openai, problems, requests, search
 from freehold.http.access import Tokens
 from freehold.http.envelope import Envelope
 from freehold.http.schemas import Problem
@@ -57,8 +57,8 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.state.tokens = Tokens(part.oidc_issuer, part.oidc_audience) if part.oidc_issuer else None
     problems.install(app)
-    for router in (search.router, documents.router, openai.router, models.router, requests.router, health.router):
-        app.include_router(router)
+    for room in (search, heard, documents, openai, models, requests, health):
+        app.include_router(room.router)
     if part.origins:
         app.add_middleware(
             CORSMiddleware,

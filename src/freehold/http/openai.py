@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from freehold.core.types import Answer, Citation
+from freehold.http import heard
 from freehold.http.access import MayAsk, ServiceOf
 from freehold.http.problems import Refused
 from freehold.http.schemas import Body, CitationOut, Text
@@ -76,6 +77,7 @@ async def chat(request: Request, body: ChatBody, caller: MayAsk, service: Servic
     ask = Ask(question, caller=caller.reader)
     timeout_s = service.settings.server.answer_timeout_s
     answered = await service.ask(ask, timeout_s=timeout_s, parent=request.headers)
+    heard.answered(service, request.state.id, ask, caller, answered, kind="chat")
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         events = _stream(request.state.id, answered, with_usage=usage)

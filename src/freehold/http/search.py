@@ -10,7 +10,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
-from freehold.http.access import MayAsk, ServiceOf
+from freehold.http import heard
+from freehold.http.access import Caller, MayAsk, ServiceOf
 from freehold.http.problems import problem
 from freehold.http.schemas import AnswerOut, AskBody, SearchBody, SearchOut
 from freehold.serving.messages import Answered, Ask, Search
@@ -29,6 +30,7 @@ async def search(request: Request, body: SearchBody, caller: MayAsk, service: Se
     search = Search(body.query, body.k, body.mode, body.rerank_depth, body.filter, caller.reader)
     timeout_s = _within(body.timeout_ms, service.settings.server.timeout_s)
     found = await service.search(search, timeout_s=timeout_s, parent=request.headers)
+    heard.searched(service, request.state.id, search, caller, found)
     return SearchOut.of(request.state.id, found)
 
 
@@ -38,9 +40,10 @@ async def ask(request: Request, body: AskBody, caller: MayAsk, service: ServiceO
     asked = Ask(body.question, body.mode, body.filter, caller.reader)
     timeout_s = _within(body.timeout_ms, service.settings.server.answer_timeout_s)
     if body.stream:
-        events = _events(request, service, asked, timeout_s)
+        events = _events(request, service, asked, caller, timeout_s)
         return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
     answered = await service.ask(asked, timeout_s=timeout_s, parent=request.headers)
+    heard.answered(service, request.state.id, asked, caller, answered)
     return AnswerOut.of(request.state.id, answered.answer, answered.degraded)
 
 
@@ -49,7 +52,9 @@ def _within(timeout_ms: int | None, most_s: float) -> float:
     return most_s if timeout_ms is None else min(most_s, timeout_ms / 1000)
 
 
-async def _events(request: Request, service: Service, asked: Ask, timeout_s: float) -> AsyncIterator[bytes]:
+async def _events(
+    request: Request, service: Service, asked: Ask, caller: Caller, timeout_s: float
+) -> AsyncIterator[bytes]:
     """``text`` events as it is written, ``answer`` with what is left of it after its check, or ``problem``."""
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
     task = asyncio.create_task(
@@ -71,6 +76,7 @@ async def _events(request: Request, service: Service, asked: Ask, timeout_s: flo
         except Exception as error:
             yield event("problem", problem(error, request.state.id)[1])
             return
+        heard.answered(service, request.state.id, asked, caller, answered)
         answer = AnswerOut.of(request.state.id, answered.answer, answered.degraded)
         yield event("answer", answer.model_dump())
     finally:

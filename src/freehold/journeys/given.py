@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ CLICK = 0.3
 """What one click says beside a thumb, which says 1: hits that stand first are clicked because they stand there
 (Joachims et al. 2005). More people make it ``1 - (1 - CLICK) ** people``."""
 
+LOG = "the query log"
 NOT_HERE = "nothing that answers it is in the house"
 CONTRADICTORY = "feedback that contradicts itself"
 REFUSED_ONLY = "feedback that only refuses"
@@ -64,8 +65,11 @@ class _Asked:
     at: str = ""
 
 
-def feedback_pairs(path: Path, shelf: Shelf, chunks: Chunks, tally: Tally) -> list[Pair]:
-    """One pair for every question of the log that has a passage which was liked more than not.
+def feedback_pairs(
+    path: Path | None, shelf: Shelf, chunks: Chunks, tally: Tally, *, logged: Sequence[Mapping[str, Any]] = ()
+) -> list[Pair]:
+    """One pair for every question of a file, and of what the house itself ``logged`` in the form of that file, that has
+    a passage which was liked more than not.
 
     Thumbs go before clicks. A passage with more thumbs up than down is a positive, one with more down a negative,
     whatever was clicked; one with as many of both is neither. Clicks alone make a positive of less salience where
@@ -74,7 +78,9 @@ def feedback_pairs(path: Path, shelf: Shelf, chunks: Chunks, tally: Tally) -> li
     words. Raises UsageError, naming file and line.
     """
     asked: dict[str, _Asked] = {}
-    for at, record in read_lines(path):
+    worded = (record for record in logged if same_words(record["query"]))
+    here = ((f"{LOG}:{number}", record) for number, record in enumerate(worded, 1))
+    for at, record in chain(read_lines(path) if path else (), here):
         query, kind, target, signal = _event(record, at)
         one = asked.setdefault(same_words(query), _Asked(at=at))
         one.wordings[query] += 1
@@ -87,7 +93,7 @@ def feedback_pairs(path: Path, shelf: Shelf, chunks: Chunks, tally: Tally) -> li
         else:
             votes.thumbs[voter] = 1 if signal == "up" else -1
     named = {target: one.at for one in asked.values() for kind, target in one.votes if kind == "source"}
-    sources = _named(named, path, shelf)
+    sources = _named(named, path or Path(LOG), shelf)
     return [pair for words, one in asked.items() if (pair := _liked(words, one, sources, chunks, tally))]
 
 

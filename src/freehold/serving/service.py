@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from freehold.core.errors import FreeholdError
+from freehold.core.traffic import Asked, Feedback
 from freehold.house import House, open_house
 from freehold.journeys.search import Found
 from freehold.serving.cache import Cache
@@ -52,6 +53,7 @@ class Service:
         self._runner = Runner(root, self.jobs, on_end=self._ended)
         # One thread: a house object is for one, and what it does here takes milliseconds.
         self._office = ThreadPoolExecutor(1, thread_name_prefix="office")
+        self._heard: list[Asked | Feedback] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._watch = Watch(root)
         self.draining = False
@@ -67,6 +69,7 @@ class Service:
         self.draining = True
         for task in self._tasks:
             task.cancel()
+        await self._write_down()
         await self._runner.stop()
         await self.fleet.stop()
         self._office.shutdown()
@@ -123,6 +126,26 @@ class Service:
         """Whether every engine answers with what is live."""
         return all((one.revision, one.lineup) == state for one in self.fleet.states)
 
+    # -- the query log -----------------------------------------------------------------------------------------------
+
+    @property
+    def keeps_log(self) -> bool:
+        """Whether what is asked is kept."""
+        return self.settings.traffic.query_log
+
+    def hear(self, what: Asked | Feedback) -> None:
+        """Keep it, if the settings say so: within a moment, together with others."""
+        if self.keeps_log:
+            self._heard.append(what)
+
+    async def _write_down(self) -> None:
+        if self._heard:
+            heard, self._heard = self._heard, []
+            try:
+                await self.house(lambda house: house.traffic.put(heard))
+            except FreeholdError as error:
+                log.warning("query log not written", extra={"code": error.code, "entries": len(heard)})
+
     # -- work --------------------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
@@ -146,6 +169,7 @@ class Service:
                 self.cache.see(state)
                 if not self._are_at(state):
                     await self.fleet.refresh()
+            await self._write_down()
             self.metrics.see(self.fleet, self.cache)
             await asyncio.sleep(_LOOK_S)
 

@@ -286,6 +286,11 @@ class Catalog(Access):
         """Ids of all documents."""
         return set(self._scalars(sa.select(t.documents.c.id)))
 
+    def present(self, document_ids: Collection[str]) -> set[str]:
+        """Those of these documents that are here."""
+        d = t.documents.c
+        return {row.id for row in self._rows_in(sa.select(d.id), d.id, document_ids)}
+
     def sealed_ids(self) -> set[str]:
         """Ids of the documents whose original is kept."""
         return set(self._scalars(sa.select(t.documents.c.id).where(t.documents.c.sealed)))

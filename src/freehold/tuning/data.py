@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from freehold.core.errors import InvalidQuery, SettingsError, UsageError
+from freehold.core.errors import HouseBusy, InvalidQuery, SettingsError, UsageError
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.records import to_json
 from freehold.core.training import Example, Manifest, Origin, Part
@@ -60,6 +60,8 @@ class Request:
     dataset: Path | None = None
     """A labelled set: a BEIR folder or the house's own format."""
     feedback: Path | None = None
+    traffic: bool = False
+    """Whether to learn from the feedback in the house's own query log."""
     pairs: Path | None = None
     """Pairs from elsewhere, see ``freehold.journeys.given``."""
     synthetic: int = 0
@@ -93,7 +95,7 @@ def prepare(
     Raises UsageError, naming file and line, for a set that is not as it must be or whose passages are not in the house,
     and where fewer than 20 examples are left to train on; SettingsError where a model is to write and there is none;
     ModelNotFound where the detector of people is not here; EndpointFault where a model fails again and again;
-    StorageFault where the disk does.
+    HouseBusy where somebody is erased meanwhile; StorageFault where the disk fails.
     """
     pseudonymiser = HousePseudonymiser(house) if pseudonymise else None
     return _Maker(house, request, progress, pseudonymiser).made()
@@ -126,21 +128,25 @@ class _Maker:
         self._replaced: Counter[str] = Counter()
         self._mined: dict[str, Mined] = {}
         self._synthetic: Mapping[str, int] = {}
+        self._logged: list[dict[str, str]] = []
 
     def made(self) -> TrainingSet:
         """The set, kept."""
         request, store = self._request, TrainingFolder(self._house.root / TRAINING)
-        if not (request.dataset or request.feedback or request.pairs or request.synthetic):
+        if not (request.dataset or request.feedback or request.traffic or request.pairs or request.synthetic):
             hint = "give a labelled set, feedback, pairs, or a number of synthetic questions"
             raise UsageError("there is nothing to make a training set of", hint=hint)
         self._engines = self._house.engines()
-        self._revision = self._house.shelf.revision
+        self._revision, epoch = self._house.shelf.revision, self._house.shelf.fence.epoch
         self._source = read_splits(request.dataset, request.split)
         self._files = {
             role: sha256_hex(path.read_bytes())
             for role, path in (("feedback", request.feedback), ("pairs", request.pairs))
             if path is not None and path.is_file()
         }
+        if request.traffic:
+            self._logged = self._feedback_logged()
+            self._files["traffic"] = sha256_hex(canonical_json(self._logged).encode())
         identity = self._identity()
         name = request.name or identity[:8]
         if name in store.names():
@@ -149,7 +155,19 @@ class _Maker:
         self._sameness = Sameness(self._house.shelf, self._chunks, self._house.terms)
         parts = self._parts()
         examples = self._examples(parts)
-        return opened(self._house, store.put(name, self._manifest(identity, parts, examples), examples))
+        kept = store.put(name, self._manifest(identity, parts, examples), examples)
+        # An erasure puts up its fence first and looks for sets later: either it finds this one, or it is noticed here.
+        if self._house.shelf.fence.epoch != epoch:
+            store.remove(name)
+            raise HouseBusy("somebody was erased while the set was made", hint="run the same command again")
+        return opened(self._house, kept)
+
+    def _feedback_logged(self) -> list[dict[str, str]]:
+        logged = self._house.traffic.feedback()
+        if not logged:
+            hint = "it is kept where traffic.query_log is true, from then on: see freehold traffic stats"
+            raise UsageError("the query log holds no feedback on hits", hint=hint)
+        return logged
 
     # -- what it is made of --------------------------------------------------------------------------------------
 
@@ -187,8 +205,8 @@ class _Maker:
             pairs += self._labelled(self._source.labels[self._source.train], missing=request.allow_missing)
         if request.pairs:
             pairs += imported_pairs(request.pairs, shelf, self._chunks)
-        if request.feedback:
-            pairs += feedback_pairs(request.feedback, shelf, self._chunks, self._tally)
+        if request.feedback or request.traffic:
+            pairs += feedback_pairs(request.feedback, shelf, self._chunks, self._tally, logged=self._logged)
         pairs = self._present(pairs)
         pairs = self._tally.keep(pairs, self._taken(pairs), NOT_TAKEN)
         pairs += self._written()
@@ -312,9 +330,8 @@ class _Maker:
     def _identity(self) -> str:
         """Digest of everything that decides what is in the set."""
         request, house = self._request, self._house
-        asked = {
-            key: value for key, value in to_json(request).items() if key not in {"dataset", "feedback", "pairs", "name"}
-        }
+        told_by_digests = {"dataset", "feedback", "traffic", "pairs", "name"}
+        asked = {key: value for key, value in to_json(request).items() if key not in told_by_digests}
         made_of: dict[str, object] = {
             "format": FORMAT,
             "request": asked,
@@ -339,7 +356,7 @@ class _Maker:
             examples=dict(Counter(example.part for example in examples)),
             documents=tuple(sorted({id for example in examples for id in example.documents})),
             origins=dict(Counter(example.origin for example in examples)),
-            dataset=str(first.resolve()) if first else "synthetic",
+            dataset=str(first.resolve()) if first else "traffic" if request.traffic else "synthetic",
             dataset_digest=sha256_hex(canonical_json(digests).encode()),
             splits=tuple(part.strip() for part in f"{source.train}+{source.dev}".split("+") if part.strip()),
             revision=self._revision,
