@@ -16,7 +16,8 @@ from freehold import __version__, config
 
 RENDERED = Path(__file__).parent / "rendered.yaml"
 """What Helm makes of the chart with every option on: looked at where there is no Helm, and by whoever reviews."""
-ALL_ON = yaml.safe_load("""
+ALL_ON = yaml.safe_load(
+    """
 image: { repository: registry.example/freehold, digest: "sha256:%s" }
 imagePullSecrets: [{ name: registry }]
 secrets: { existingSecret: freehold-llm }
@@ -36,7 +37,9 @@ tolerations: [{ key: house, operator: Exists }]
 priorityClassName: important
 extraVolumes: [{ name: backup, persistentVolumeClaim: { claimName: backup } }]
 extraVolumeMounts: [{ name: backup, mountPath: /backup }]
-""" % ("0" * 64))
+"""
+    % ("0" * 64)
+)
 _RENDER = """
 import json, sys
 from helm_python import Chart
@@ -133,7 +136,7 @@ def test_the_chart_is_of_the_packages_version() -> None:
 
 
 def test_what_is_kept_here_is_what_helm_renders() -> None:
-    assert RENDERED.read_text() == render(ALL_ON), "tests/deploy/render.sh writes it anew"
+    assert RENDERED.read_text() == render(ALL_ON), "python tests/deploy/test_chart.py writes it anew"
 
 
 def test_helm_renders_it_with_its_own_values() -> None:
@@ -217,3 +220,7 @@ def test_the_way_out_is_to_whom_is_named(made: dict[str, dict[str, Any]]) -> Non
     job = made["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]
     for template in (made["StatefulSet"]["spec"]["template"], job):
         assert labels <= template["metadata"]["labels"].items()
+
+
+if __name__ == "__main__":
+    RENDERED.write_text(render(ALL_ON))

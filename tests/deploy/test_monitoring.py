@@ -94,7 +94,7 @@ def test_settings_named_in_runbooks_exist() -> None:
 
     text = ALERTS.read_text()
     for section, key in re.findall(rf"\b({'|'.join(SECTIONS)})\.([a-z_]+)\b", text):
-        assert key in {field for field in SECTIONS[section].__dataclass_fields__}, f"{section}.{key}"
+        assert key in SECTIONS[section].__dataclass_fields__, f"{section}.{key}"
 
 
 def test_promtool_reads_the_alerts_and_they_fire_as_they_should() -> None:
