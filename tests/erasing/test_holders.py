@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from freehold.backup import backup
 from freehold.core.erasure import Holder, Target
 from freehold.core.ids import new_id
 from freehold.core.shelf import Changes
+from freehold.core.traffic import Asked, Feedback, Shown
 from freehold.core.training import Example, Manifest, ModelVersion
 from freehold.erasing import holders
 from freehold.house import House, open_house
@@ -25,6 +27,7 @@ from freehold.store.folders import write_record
 from freehold.store.jobs import Jobs
 from freehold.store.made_from import note_documents
 from freehold.store.registry import digest_of, digests
+from freehold.store.traffic import TrafficLog
 from freehold.store.training import FORMAT, TrainingFolder, read_manifest
 from freehold.testing.holder import HolderCase
 from freehold.tuning import tracking
@@ -139,6 +142,45 @@ class TestIndex(HouseHolderCase):
     def rest(self, root: Path) -> object:
         with open_house(root / "house") as house:
             return sorted(house.indexes.points() - self.target(root).chunks)
+
+
+class TestTraffic(HouseHolderCase):
+    kind = holders.TrafficHolder
+    steps = ("traffic.before_forget", "traffic.forgotten")
+
+    def add(self, house: House, root: Path) -> None:
+        log = TrafficLog(house.root, house.shelf, queries=True, answers=True)
+        at = datetime(2026, 11, 26, tzinfo=UTC)
+        for wanted, word in ((self.gone, "kettle"), (lambda name: not self.gone(name), "other")):
+            for document in sorted(self.documents(root, wanted)):
+                hit = Shown(1, document, new_id())
+                answer = Asked(new_id(), at, "ask", f"{word} question", (hit,), answer=f"{word} answer {document}")
+                search = Asked(new_id(), at, "search", f"any question, {word} shown", (hit,))
+                votes = [Feedback(one.id, "up", at, hit.chunk_id, voter=f"{word} voter") for one in (answer, search)]
+                assert log.put([answer, search, *votes]) == 4
+        log.close()
+
+    def traces(self, root: Path) -> Sequence[bytes]:
+        ids = [id.encode() for id in sorted(self.target(root).documents)]
+        return [b"kettle question", *(b"kettle answer " + id for id in ids), *ids, b"kettle voter"]
+
+    def rest(self, root: Path) -> object:
+        with open_house(root / "house") as house:
+            asked = [one for one in house.traffic.all() if "kettle question" not in one.text]
+            rest = [event for event in house.traffic.feedback() if event["person"] == "other voter"]
+        gone = self.target(root).documents
+        hits = [[hit for hit in one.shown if hit.document_id not in gone] for one in asked]
+        return [(one.id, one.text, one.answer, shown) for one, shown in zip(asked, hits, strict=True)], rest
+
+    def test_a_search_for_something_else_stays_without_its_hit(self, tmp_path: Path) -> None:
+        """What was asked is nobody's; what was shown of the one to forget is."""
+        self.furnish(tmp_path)
+        with self.open(tmp_path) as holder:
+            kinds = {holding.kind for holding in holder.holdings(self.target(tmp_path))}
+            holder.erase(self.target(tmp_path))
+        assert kinds == {"question", "hit"}
+        with open_house(tmp_path / "house") as house:
+            assert {one.text for one in house.traffic.all() if not one.shown} == {"any question, kettle shown"}
 
 
 class TestTraining(HouseHolderCase):

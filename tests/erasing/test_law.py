@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,16 @@ import practice
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from freehold.core.ids import new_id
+from freehold.core.traffic import Asked, Feedback, Shown
 from freehold.core.types import Mention
 from freehold.erasing import walk
 from freehold.erasing.identity import mentions_of
 from freehold.house import House, open_house
 from freehold.privacy.subjects import parse_subject
+from freehold.store.traffic import TrafficLog
 
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 WORDS = ("harbour", "invoice", "roof", "clause", "garden", "notice", "ladder", "excess", "premium", "window")
 PEOPLE = (
     ("Odalys Quintero", "odalys.quintero@example.org"),
@@ -39,6 +45,21 @@ def text_of(person: int, words: list[str]) -> str:
 def mentioned(house: House) -> list[tuple[Mention, ...]]:
     """Where each document names people, kept for those that an erasure had to look at, found now for the others."""
     return mentions_of(house).of([house.shelf.document(words.document_id) for words in house.shelf.words()])
+
+
+def converse(root: Path) -> None:
+    """Everybody is asked about, and a search shows all papers."""
+    with open_house(root) as house:
+        log = TrafficLog(root, house.shelf, queries=True, answers=True)
+        views = sorted(house.shelf.views(house.shelf.chunk_ids()).values(), key=lambda view: view.source)
+        hits = [Shown(rank, view.chunk.document_id, view.chunk.id) for rank, view in enumerate(views, 1)]
+        for view, hit in zip(views, hits, strict=True):
+            name = next(name for name, _ in PEOPLE if name in house.shelf.text(hit.document_id))
+            text = view.chunk.text
+            log.put([Asked(new_id(), NOON, "ask", f"what of {name}", (hit,), answer=text, abstained=False)])
+        search = Asked(new_id(), NOON, "search", "what is settled", tuple(hits))
+        log.put([search, *(Feedback(search.id, "click", NOON, hit.chunk_id) for hit in hits)])
+        log.close()
 
 
 def dump(root: Path) -> dict[str, Any]:
@@ -83,7 +104,14 @@ def dump(root: Path) -> dict[str, Any]:
             ),
             "signatures": sorted(signature for _, signature in shelf.signatures()),
             "restricted": len(shelf.restricted()),
+            # In the order of the hits: that a rank is missing is all that is left of one that is gone.
+            "asked": sorted((q.kind, q.text, q.answer or "", _names(q, views)) for q in house.traffic.all()),
+            "clicks": sorted(_key(views[event["chunk_id"]]) for event in house.traffic.feedback()),
         }
+
+
+def _names(question: Asked, views: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+    return [_key(views[hit.chunk_id]) for hit in question.shown if hit.chunk_id]
 
 
 def _key(view: Any) -> tuple[str, int, int]:
@@ -103,6 +131,8 @@ def test_after_an_erasure_they_never_came(minilm, papers, gone):
             folder_of_others = practice.write(root / "one" / "papers", others)
             if others:
                 house.ingest([folder_of_others])
+        for side in ("both", "one"):
+            converse(root / side / "house")
         name, address = PEOPLE[gone]
         with open_house(root / "both" / "house") as house:
             request = walk.receive(house, parse_subject([("name", name), ("email", address)]), "17(1)(b)")

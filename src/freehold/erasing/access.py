@@ -13,7 +13,7 @@ from freehold.core.traffic import QuestionKind
 from freehold.core.types import Document
 from freehold.erasing.holders import ModelsHolder, TrainingHolder, holders_of, known_holdings
 from freehold.erasing.identity import finder_of, mentions_of, resolved
-from freehold.erasing.logged import speaking
+from freehold.erasing.logged import TypedFinder, speaking
 from freehold.erasing.walk import forget, put_instead, requests_of, taint
 from freehold.house import House
 from freehold.journeys.erase import others_in, rectified
@@ -122,7 +122,7 @@ def _questions(house: House, finder: SubjectFinder, mentions: Mentions) -> tuple
     found = []
     for one in house.traffic.get(bands):
         texts = [Document(new_id(), "", "", text, "und") for text in one.words]
-        sentences = tuple(sentence for text in texts for sentence in said(text, finder, mentions))
+        sentences = tuple(sentence for text in texts for sentence in said(text, TypedFinder(finder), mentions))
         found.append(Question(one.id, one.at.isoformat(timespec="seconds"), one.kind, bands[one.id], sentences))
     return tuple(found)
 
