@@ -53,14 +53,19 @@ def _fields(text: str) -> dict[str, str]:
 
 @router.get("/documents")
 async def documents(
-    caller: MayAsk,  # noqa: ARG001
+    caller: MayAsk,
     service: ServiceOf,
     after: Id = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> DocumentsOut:
     """Documents by id, a page at a time."""
+    return await listed(service, caller, after=after, limit=limit)
+
+
+async def listed(service: Service, caller: Caller, *, after: str, limit: int) -> DocumentsOut:  # noqa: ARG001
+    """A page of the documents that the caller may see."""
     rows = await service.house(lambda house: house.shelf.listed(after=after, limit=limit + 1))
-    shown = [
+    page = [
         DocumentOut(
             id=row.id,
             source=row.source,
@@ -72,7 +77,7 @@ async def documents(
         )
         for row in rows[:limit]
     ]
-    return DocumentsOut(documents=shown, next=shown[-1].id if len(rows) > limit else "")
+    return DocumentsOut(documents=page, next=page[-1].id if len(rows) > limit else "")
 
 
 @router.get("/documents/{document_id}/text", response_class=Response)
@@ -85,13 +90,16 @@ async def text(document_id: str, caller: MayAsk, service: ServiceOf) -> Response
 async def shown(service: Service, document_id: str, caller: Caller) -> Document:  # noqa: ARG001
     """A document that the caller may see. Raises Refused with 404 for any other."""
 
-    def read(house: House) -> Document:
-        return house.shelf.document(document_id)
+    def read(house: House) -> Document | None:
+        return None if document_id in house.shelf.restricted() else house.shelf.document(document_id)
 
     try:
-        return await service.house(read)
+        document = await service.house(read)
     except StorageFault:
-        raise Refused(404, "no_document", "there is no such document", hint="GET /v1/documents lists them") from None
+        document = None
+    if document is None:
+        raise Refused(404, "no_document", "there is no such document", hint="GET /v1/documents lists them")
+    return document
 
 
 @router.delete("/documents/{document_id}", status_code=202)
@@ -122,6 +130,11 @@ async def jobs(caller: MayIngest, service: ServiceOf) -> list[JobOut]:
 @router.get("/jobs/{job_id}")
 async def job(job_id: str, caller: MayAsk, service: ServiceOf) -> JobOut:
     """How far it is, and what came of it."""
+    return await one_job(service, job_id, caller)
+
+
+async def one_job(service: Service, job_id: str, caller: Caller) -> JobOut:
+    """A job of the caller's, or any for an administrator. Raises Refused with 404 for any other."""
     known = {job.id: job for job in await service.house(lambda _: service.jobs.all())}
     found = known.get(job_id)
     if found is None or not (found.key == caller.id or caller.may("admin")):
