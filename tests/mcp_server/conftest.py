@@ -29,3 +29,8 @@ def service(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[c
 def own(small: Path, tmp_path: Path) -> Path:
     """A copy of the house, to do with as one likes."""
     return clients.copied(small, tmp_path)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

@@ -36,6 +36,9 @@ _IDLE_S = 900.0
 class Door:
     """ASGI application. What speaks the protocol is imported and started when the first caller comes."""
 
+    path = PATH
+    """As of a route, for whoever counts requests."""
+
     def __init__(self, service: Service) -> None:
         self._service = service
         self._opening = asyncio.Lock()
@@ -45,6 +48,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Refused: 421 and 403 for a page of somebody else's, 401 and 429 as every route."""
+        scope["route"] = self
         request = Request(scope, receive)
         check_names(request, self._service.settings.server)
         caller = await caller_of(request, self._service, await BEARER(request))

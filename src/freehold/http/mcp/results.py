@@ -229,7 +229,7 @@ class Report(BaseModel):
     models: dict[str, str] = Field(description="Role to name of the models that serve.")
     evaluation: Evaluation | None = Field(description="Null where the house was never measured.")
     open_requests: int | None = Field(
-        description="Requests of people that are not closed; null for a caller without the scope dpo."
+        description="Requests of people that nobody has closed yet; null for a caller without the scope dpo."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection
 
@@ -25,11 +26,16 @@ def run(service: Service, scopes: Collection[Scope]) -> None:
 
     @contextlib.asynccontextmanager
     async def room(_: MCPServer[Room]) -> AsyncIterator[Room]:
-        await service.start()  # here, where standard output is no more what a child process could write to
+        # Begun here, where standard output is no longer what a child process writes to.
+        starting = asyncio.create_task(service.start())
         try:
-            yield Room(service, caller)
+            yield Room(service, caller, starting)
         finally:
+            starting.cancel()
+            await asyncio.wait([starting])
             await service.stop()
+        if not starting.cancelled():
+            starting.result()
 
     try:
         anyio.run(make_server(room).run_stdio_async)

@@ -6,6 +6,7 @@ by a document cannot confirm it. Where the client cannot ask, the tool refuses.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import secrets
@@ -68,6 +69,14 @@ class Room:
     service: Service
     caller: Caller | None = None
     """Over stdio; else each request has its own."""
+    starting: asyncio.Task[None] | None = None
+    """Over stdio, where a client that waits for the engine would give up."""
+
+    async def ready(self) -> Service:
+        """The service, once it answers. Raises what its start failed with."""
+        if self.starting:
+            await asyncio.shield(self.starting)
+        return self.service
 
     def caller_of(self, request: Any) -> Caller:
         """Whoever sent the request, as it was found for this very request."""
@@ -125,8 +134,7 @@ async def search(
     Use it to read for yourself; `ask` gives a checked answer instead.
     """
     with _failures():
-        caller = _allowed(ctx, "ask")
-        service = _service(ctx)
+        caller, service = _allowed(ctx, "ask"), await _service(ctx)
         asked = Search(query, k, filter=filter or {}, groups=caller.groups)
         found = await service.search(asked, timeout_s=service.settings.server.timeout_s)
         return Passages(passages=[Passage.of(hit) for hit in found.hits])
@@ -138,8 +146,7 @@ async def ask(ctx: Told, question: Annotated[Text, Field(description="One questi
     Where the documents do not hold the answer, it says so and `abstained` is true.
     """
     with _failures():
-        caller = _allowed(ctx, "ask")
-        service = _service(ctx)
+        caller, service = _allowed(ctx, "ask"), await _service(ctx)
         asked = Ask(question, groups=caller.groups)
         return Reply.of(await service.ask(asked, timeout_s=service.settings.server.answer_timeout_s))
 
@@ -151,7 +158,7 @@ async def sources(
 ) -> Sources:
     """List the documents of the house, a page at a time: ids, where each came from, title, language, size."""
     with _failures():
-        page = await listed(_service(ctx), _allowed(ctx, "ask"), after=after, limit=limit)
+        page = await listed(await _service(ctx), _allowed(ctx, "ask"), after=after, limit=limit)
         documents = [Source(**one.model_dump(), uri=uri_of(one.id)) for one in page.documents]
         return Sources(documents=documents, next=page.next)
 
@@ -167,7 +174,7 @@ async def read_source(
     At most 20,000 characters at a time; `next_start` says where to go on. `pages` tells which page each part is on.
     """
     with _failures():
-        document = await shown(_service(ctx), document_id, _allowed(ctx, "ask"))
+        document = await shown(await _service(ctx), document_id, _allowed(ctx, "ask"))
         start = min(start, len(document.text))
         most = min(len(document.text), start + MOST_CHARS)
         return SourceText.of(document, start, most if end is None else max(start, min(end, most)))
@@ -176,7 +183,7 @@ async def read_source(
 async def report(ctx: Told) -> Report:
     """Tell what the house holds, which models serve it, and what the latest evaluation measured, with intervals."""
     with _failures():
-        caller, service = _allowed(ctx, "ask"), _service(ctx)
+        caller, service = _allowed(ctx, "ask"), await _service(ctx)
         states = service.fleet.states
         models = dict(states[0].models) if states else {}
 
@@ -203,7 +210,7 @@ async def job_status(
 ) -> Progress:
     """Tell how far a job is that `remove_document` or `erase_person` began, and what came of it."""
     with _failures():
-        job = await one_job(_service(ctx), job_id, _allowed(ctx, "ask"))
+        job = await one_job(await _service(ctx), job_id, _allowed(ctx, "ask"))
         return Progress(
             job_id=job.id,
             kind=job.kind,
@@ -220,7 +227,7 @@ async def document(ctx: Told, document_id: str) -> str:
     """The whole text, for a client that attaches it."""
     try:
         with _failures():
-            found = await shown(_service(ctx), document_id, _allowed(ctx, "ask"))
+            found = await shown(await _service(ctx), document_id, _allowed(ctx, "ask"))
     except ToolError as error:
         raise ResourceNotFoundError(str(error)) from None
     if len(found.text) > MOST_RESOURCE_CHARS:
@@ -256,7 +263,7 @@ async def ask_removal(ctx: Told, document_id: str) -> Elicit[Confirmation]:
     with _failures():
         caller = _allowed(ctx, "ingest")
         _can_be_asked(ctx)
-        found = await shown(_service(ctx), document_id, caller)
+        found = await shown(await _service(ctx), document_id, caller)
     name = found.source.rsplit("/", 1)[-1]
     message = f"Remove the document {name} ({document_id}), and all that was made from it, from the house?"
     return Elicit(message, Confirmation)
@@ -272,7 +279,7 @@ async def remove_document(
     if not _confirmed(answer):
         return Begun(confirmed=False, job_id="")
     with _failures():
-        job = await begin(_service(ctx), "remove", {"documents": [document_id]}, _allowed(ctx, "ingest"))
+        job = await begin(await _service(ctx), "remove", {"documents": [document_id]}, _allowed(ctx, "ingest"))
         return Begun(confirmed=True, job_id=job.id)
 
 
@@ -298,13 +305,14 @@ async def erase_person(
 ) -> Begun:
     """Forget a person everywhere in the house, on their request (GDPR Art. 17).
 
-    The person at the client is asked first. The request then goes on record and a job carries it out; `job_status` tells how far it is. Where others are named the
-    document is redacted, else deleted; what a person must decide on is listed in the job's result.
+    The person at the client is asked first. The request then goes on record and a job carries it out: `job_status`
+    tells how far it is. Where others are named the document is redacted, else deleted; what a person must decide on is
+    listed in the job's result.
     """
     if not _confirmed(answer):
         return Begun(confirmed=False, job_id="")
     with _failures():
-        caller, service, subject = _allowed(ctx, "dpo"), _service(ctx), _subject(identifiers)
+        caller, service, subject = _allowed(ctx, "dpo"), await _service(ctx), _subject(identifiers)
         request = await service.house(lambda house: receive(house, subject, ground))
         job = await begin(service, "erase", {"request": request.id}, caller)
         return Begun(confirmed=True, job_id=job.id, request_id=request.id, due=request.due)
@@ -377,8 +385,8 @@ def _principal(ctx: ServerRequestContext[Any, Any]) -> str:
     return room.caller_of(ctx.request).id
 
 
-def _service(ctx: Told) -> Service:
-    return ctx.request_context.lifespan_context.service
+async def _service(ctx: Told) -> Service:
+    return await ctx.request_context.lifespan_context.ready()
 
 
 def _allowed(ctx: Told, scope: Scope) -> Caller:
