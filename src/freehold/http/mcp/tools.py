@@ -264,7 +264,7 @@ async def ask_removal(ctx: Told, document_id: str) -> Elicit[Confirmation]:
         caller = _allowed(ctx, "ingest")
         _can_be_asked(ctx)
         found = await shown(await _service(ctx), document_id, caller)
-    name = found.source.rsplit("/", 1)[-1]
+    name = "".join(sign if sign.isprintable() else "?" for sign in found.source.rsplit("/", 1)[-1][:200])
     message = f"Remove the document {name} ({document_id}), and all that was made from it, from the house?"
     return Elicit(message, Confirmation)
 
@@ -288,8 +288,8 @@ async def ask_erasure(ctx: Told, identifiers: list[Identifier]) -> Elicit[Confir
     with _failures():
         _allowed(ctx, "dpo")
         _can_be_asked(ctx)
-        _subject(identifiers)
-    told = "; ".join(f"{one.kind}: {one.value}" for one in identifiers)
+        subject = _subject(identifiers)
+    told = "; ".join(f"{one.kind}: {one.value}" for one in subject.identifiers)  # each in one line
     message = (
         f"Erase the person found by {told}? Documents about them are deleted or redacted, everywhere in the house, its "
         "models and its backups."
