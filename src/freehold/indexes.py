@@ -173,7 +173,12 @@ class Indexes:
         found: set[str] = set()
         for generations in self._all():
             if generations.current() is not None:
-                index = generations.open_current()
+                try:
+                    index = generations.open_current()
+                except StorageFault:
+                    if self._settings.kind == "qdrant":  # what a server has lost it does not hold
+                        continue
+                    raise
                 try:
                     found.update(index.ids())
                 finally:
