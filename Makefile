@@ -22,7 +22,7 @@ $(VENV)/base: pyproject.toml
 $(VENV)/dev: $(VENV)/base
 	@echo "installing the tools for tests, lint and docs"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[train,ray,mlflow,presidio,server,otel]" --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[train,ray,mlflow,presidio,server,otel,qdrant]" --group dev
 	@touch $@
 
 install: $(VENV)/base   ## make the environment .venv with the base install

@@ -49,6 +49,14 @@ def test_every_value_knows_where_it_came_from(tmp_path: Path) -> None:
         ),
         ("[house\n", "not valid TOML", "toml.io"),
         ('[generator]\nkind = "openai"\nmodel = "m"\n', "generator.endpoint is not a URL", "http://127.0.0.1"),
+        ('[index]\nkind = "qdrant"\n', "index.endpoint is not a URL", "http://127.0.0.1:6333"),
+        ('[index]\nkind = "qdrant"\nendpoint = "https://q.example"\n', "has no region", "index.region"),
+        (
+            '[index]\nkind = "qdrant"\nendpoint = "https://q.example"\nregion = "us"\n',
+            "not in house.regions",
+            "eu",
+        ),
+        ('[index]\nkind = "qdrant"\nendpoint = "http://k@127.0.0.1"\n', "holds a secret", "index.api_key"),
         (
             '[generator]\nkind = "openai"\nmodel = "m"\nendpoint = "https://llm.example/v1"\n',
             "has no region",

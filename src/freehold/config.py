@@ -102,8 +102,14 @@ class EmbedderSettings:
 class IndexSettings:
     """[index]: the vector engine."""
 
-    kind: Literal["qdrant-edge"] = _setting("qdrant-edge", "the engine")
+    kind: Literal["qdrant-edge", "qdrant"] = _setting("qdrant-edge", "embedded in the house, or on a Qdrant server")
     hnsw_ef: int = _setting(256, "breadth of the approximate search; higher is slower and closer to exact", low=16)
+    endpoint: str = _setting("", "URL of the server, for kind qdrant; its port is 6333 where none is given")
+    region: str = _setting("", "where the server is run, for servers off this machine")
+    api_key: Secret | None = _setting(None, "reference to the server's key")
+    timeout_s: float = _setting(30.0, "for one request to the server, in whole seconds", low=1.0)
+    shards: int = _setting(1, "parts of a collection; each has term statistics of its own", low=1)
+    replicas: int = _setting(1, "copies of each part, on as many nodes", low=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +435,10 @@ def _check(settings: Settings) -> None:
                     f"{name}.kind = openai needs {name}.model", hint="the model id that the endpoint serves"
                 )
 
+    if settings.index.kind == "qdrant":
+        example = "http://127.0.0.1:6333"
+        _check_endpoint("index", settings.index.endpoint, settings.index.region, settings.house.regions, example)
+
     tracking = settings.tracking
     if tracking.kind != "none" and not tracking.endpoint:
         hint = 'a URL or a folder, for example endpoint = "http://127.0.0.1:5000"'
@@ -444,13 +454,15 @@ def _check(settings: Settings) -> None:
             _check_endpoint(name, url, region, settings.house.regions)
 
 
-def _check_endpoint(name: str, endpoint: str, region: str, allowed: tuple[str, ...]) -> None:
+def _check_endpoint(
+    name: str, endpoint: str, region: str, allowed: tuple[str, ...], example: str = "http://127.0.0.1:8000/v1"
+) -> None:
     try:
         url = urlsplit(endpoint)
     except ValueError:
         url = urlsplit("")
     if url.scheme not in {"http", "https"} or not url.hostname:
-        raise SettingsError(f"{name}.endpoint is not a URL", hint='for example endpoint = "http://127.0.0.1:8000/v1"')
+        raise SettingsError(f"{name}.endpoint is not a URL", hint=f'for example endpoint = "{example}"')
     if url.username or url.password:
         raise SettingsError(f"{name}.endpoint holds a secret", hint=f"use {name}.api_key with a reference")
     if is_loopback(url.hostname):

@@ -361,7 +361,8 @@ class House:
     @cached_property
     def indexes(self) -> Indexes:
         """The indexes, each of one encoder's vectors."""
-        return Indexes(self.root, self.shelf, self.terms, hnsw_ef=self._file_settings.index.hnsw_ef)
+        settings = self._file_settings
+        return Indexes(self.root, self.shelf, self.terms, settings.index, house=settings.house.name)
 
     @cached_property
     def traffic(self) -> TrafficLog:

@@ -1,19 +1,24 @@
 """The indexes of a house: one for each encoder that made vectors of its chunks, of which one is open to be searched.
 
-That of the founding encoder lies at ``index/``, those of tuned ones beside its generations, named by their digest.
+That of the founding encoder lies at ``index/``, those of tuned ones beside its generations, named by their digest. What
+the house keeps of those on a Qdrant server lies in ``qdrant/``, in the same order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from freehold.config import IndexSettings
 from freehold.core.errors import EngineFault, HouseBusy, StorageFault, UsageError
 from freehold.core.files import shred_tree
-from freehold.core.ports import VectorIndex
+from freehold.core.ports import IndexGenerations, VectorIndex
 from freehold.core.types import GenerationInfo
 from freehold.crew import Crew
 from freehold.index.generations import Generations
+from freehold.index.record import CURRENT
 from freehold.journeys.fill import fill
 from freehold.journeys.ingest import Progress
 from freehold.journeys.sync import maker, sync, weed
@@ -21,24 +26,61 @@ from freehold.store.lock import writer_lock
 from freehold.store.shelf import HouseShelf
 from freehold.text.terms import TermAnalyzer
 
+if TYPE_CHECKING:
+    from freehold.index.qdrant_server import Server
+
+EMBEDDED, SERVED = "index", "qdrant"
+"""Folders of a house, by where the vectors lie."""
+
 
 class Indexes:
     """Brings indexes up to the catalog and opens them. Not safe for use by several threads at once."""
 
-    def __init__(self, root: Path, shelf: HouseShelf, terms: TermAnalyzer, *, hnsw_ef: int) -> None:
-        """``root``: the house's folder."""
-        self._root, self._shelf, self._terms, self._hnsw_ef = root, shelf, terms, hnsw_ef
+    def __init__(
+        self, root: Path, shelf: HouseShelf, terms: TermAnalyzer, settings: IndexSettings, *, house: str = ""
+    ) -> None:
+        """``root``: the house's folder; ``house``: its name, for whoever looks after a server."""
+        self._root, self._shelf, self._terms = root, shelf, terms
+        self._settings, self._house = settings, house
+        self._top = root / (SERVED if settings.kind == "qdrant" else EMBEDDED)
         self._open: VectorIndex | None = None
         self._opened: GenerationInfo | None = None
 
-    def of(self, digest: str) -> Generations:
+    @property
+    def served(self) -> bool:
+        """Whether a server keeps vectors of the house, or did and was never told to drop them."""
+        return self._settings.kind == "qdrant" or (self._root / SERVED).exists()
+
+    def of(self, digest: str) -> IndexGenerations:
         """The generations that hold vectors of one encoder."""
-        return Generations(self._place(digest), hnsw_ef=self._hnsw_ef)
+        return self._at(self._place(digest))
+
+    def _at(self, place: Path) -> IndexGenerations:
+        part = self._settings
+        if part.kind == "qdrant-edge":
+            return Generations(place, hnsw_ef=part.hnsw_ef)
+        from freehold.index.qdrant_generations import ServerGenerations
+
+        return ServerGenerations(
+            place,
+            self._server,
+            house=self._house,
+            hnsw_ef=part.hnsw_ef,
+            shards=part.shards,
+            replicas=part.replicas,
+        )
+
+    @cached_property
+    def _server(self) -> Server:
+        from freehold.index.qdrant_server import Server
+
+        part = self._settings
+        key = part.api_key.reveal() if part.api_key else None
+        return Server.connect(part.endpoint, api_key=key, timeout_s=part.timeout_s)
 
     def _place(self, digest: str) -> Path:
         founding = self._shelf.fact("embedder")
-        top = self._root / "index"
-        return top if digest in {founding, ""} or not founding else top / digest[:16]
+        return self._top if digest in {founding, ""} or not founding else self._top / digest[:16]
 
     def current(self, crew: Crew) -> VectorIndex:
         """The crew's index, open, brought up to the catalog first where a crash left it behind.
@@ -64,7 +106,7 @@ class Indexes:
             self._opened = generations.current()
         return self._open
 
-    def _opened_or_rebuilt(self, generations: Generations, crew: Crew) -> VectorIndex:
+    def _opened_or_rebuilt(self, generations: IndexGenerations, crew: Crew) -> VectorIndex:
         """The current generation, made anew from the catalog where its files are damaged."""
         try:
             return generations.open_current()
@@ -123,7 +165,7 @@ class Indexes:
             kept |= {encoder.info.digest for encoder in (crew.encoder, crew.token_encoder) if encoder}
         for digest in self._shelf.makers() - kept:
             self._shelf.drop_vectors(digest)
-            shred_tree(self._place(digest))
+            self.of(digest).remove()
 
     def points(self) -> set[str]:
         """Ids of the chunks in any of the indexes, in the generations that answer."""
@@ -131,7 +173,12 @@ class Indexes:
         found: set[str] = set()
         for generations in self._all():
             if generations.current() is not None:
-                index = generations.open_current()
+                try:
+                    index = generations.open_current()
+                except StorageFault:
+                    if self._settings.kind == "qdrant":  # what a server has lost it does not hold
+                        continue
+                    raise
                 try:
                     found.update(index.ids())
                 finally:
@@ -139,17 +186,31 @@ class Indexes:
         return found
 
     def sweep(self) -> tuple[str, ...]:
-        """Overwrite every generation but those that answer; names of the ones that a reader still holds.
+        """Overwrite or drop every generation but those that answer; names of the ones that a reader still holds.
 
         Raises HouseBusy while another process builds.
         """
         self.close()
-        return tuple(name for generations in self._all() for name in generations.sweep())
+        held = tuple(name for generations in self._all() for name in generations.sweep())
+        return held + self._left()
 
-    def _all(self) -> list[Generations]:
-        top = self._root / "index"
-        places = [top, *(path for path in sorted(top.glob("*")) if (path / "current.json").exists())]
-        return [Generations(place, hnsw_ef=self._hnsw_ef) for place in places if place.is_dir()]
+    def _left(self) -> tuple[str, ...]:
+        """Take away what was embedded before a server took its place; names as ``sweep`` gives them."""
+        top = self._root / EMBEDDED
+        if self._top == top or not top.exists():
+            return ()
+        for record in top.rglob(CURRENT):
+            record.unlink()
+        places = [top, *(path for path in top.glob("*") if any(path.glob("generation-*")))]
+        held = tuple(name for place in places for name in Generations(place).sweep())
+        if not held:
+            shred_tree(top)
+        return held
+
+    def _all(self) -> list[IndexGenerations]:
+        below = {path.parent for name in (CURRENT, "collections") for path in self._top.glob(f"*/{name}")}
+        places = [self._top, *sorted(below)]
+        return [self._at(place) for place in places if place.is_dir()]
 
     def close(self) -> None:
         """Let go of the open one. Closing twice is fine."""

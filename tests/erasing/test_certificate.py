@@ -57,6 +57,7 @@ DISHONEST = {
     "a probe that says pass and could not read all": {"probes": (Finding("x", "raw-bytes", "house", 4, 0, 1, "pass"),)},
     "no probe": {"probes": ()},
     "no store": {"stores": ()},
+    "a server's files passed over": {"stores": (Store("index", 3, "deleted", "logical"),)},
     "a kept document": {"exempt": {"17(3)(b)": 1}},
     "an exemption without a document": {"verdict": "PARTIAL_EXEMPT"},
     "nothing that was not reached": {"notReached": ()},
@@ -66,7 +67,10 @@ DISHONEST = {
     "a name for a request": {"request": "anna"},
     "an action that does not go with its items": {"stores": (Store("catalog", 0, "deleted", "physical"),)},
     "issued before it was received": {"issued": "2026-11-25T12:00:00+00:00"},
-    "a logical delete": {"stores": (Store("catalog", 3, "deleted", "logical"),)},  # type: ignore[arg-type]
+    "a logical delete": {
+        "stores": (Store("catalog", 3, "deleted", "logical"),),
+        "notReached": ("source-files", "index-server"),
+    },
 }
 
 
@@ -113,6 +117,14 @@ def test_an_honest_one_is_read_as_it_was_made(bundle):
     assert verify.verify(bundle(HONEST.statement())) == HONEST.predicate()
     told = verify.told(HONEST.predicate()).splitlines()
     assert told[1].split() == ["not", "reached", "source-files"]
+
+
+def test_a_server_that_is_named_as_unreached_may_have_dropped_the_index(bundle):
+    stores = (*HONEST.stores, Store("index", 3, "deleted", "logical"))
+    served = dataclasses.replace(HONEST, stores=stores, notReached=("source-files", "index-server"))
+    assert verify.verify(bundle(served.statement())) == served.predicate()
+    assert SCHEMA.is_valid(served.statement())
+    assert "index: 3 deleted, logical" in verify.told(served.predicate())
 
 
 @pytest.mark.parametrize("what", DISHONEST)

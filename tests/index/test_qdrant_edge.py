@@ -9,7 +9,8 @@ from freehold.core.errors import EngineFault, HouseBusy, HouseMismatch, StorageF
 from freehold.core.ids import new_id
 from freehold.core.ports import VectorIndex
 from freehold.core.types import Point, SparseVector
-from freehold.index.qdrant_edge import EXACT_BELOW, QdrantEdgeIndex
+from freehold.index.qdrant_edge import QdrantEdgeIndex
+from freehold.index.values import EXACT_BELOW
 from freehold.testing.vector_index import DIM, VectorIndexCase, make_point, marked_point, unit
 
 

@@ -21,8 +21,9 @@ Band = Literal["certain", "ask"]
 
 Action = Literal["delete", "redact", "keep"]
 
-Level = Literal["physical", "crypto"]
-"""What an erasure reaches: no byte left in any file, or the key gone under which all bytes were ever written."""
+Level = Literal["physical", "crypto", "logical"]
+"""What an erasure reaches: no byte left in any file; the key gone under which all bytes were ever written; or dropped
+by a server that gives back nothing of it, and whose files nobody here can read."""
 
 
 @dataclass(frozen=True, slots=True)

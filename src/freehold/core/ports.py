@@ -245,6 +245,17 @@ class IndexGenerations(Protocol):
         """Build the next one from a copy of ``base``, or from nothing; leaving without ``commit`` changes nothing."""
         ...
 
+    def sweep(self) -> tuple[str, ...]:
+        """Remove every generation but the current one; names of those that a reader still holds.
+
+        Raises HouseBusy while another process builds.
+        """
+        ...
+
+    def remove(self) -> None:
+        """Forget all generations, the current one as well. For the one writer, with none of them open."""
+        ...
+
 
 class SupportJudge(Protocol):
     """Says whether a sentence follows from the texts that it cites. How often it is right is measured, not assumed."""

@@ -142,10 +142,14 @@ def _written(house: House, request: ErasureRequest, verified: Verified, *, issue
 
 
 def _not_reached(house: House) -> tuple[Place, ...]:
-    """What the house has no hand on. A server that weights were sent to is a recipient (Art. 19)."""
+    """What the house has no hand on. A server that weights were sent to is a recipient (Art. 19); of one that keeps
+    vectors the files are meant, and its snapshots.
+    """
     always: tuple[Place, ...] = ("source-files", "labelled-sets", "reports-handed-out", "base-models", "block-devices")
     remote = house.settings.tracking.kind != "none" and own_folder(house.settings.tracking.endpoint) is None
-    return (*always, "recipients") if remote or house.settings.privacy.recipients else always
+    recipients: tuple[Place, ...] = ("recipients",) if remote or house.settings.privacy.recipients else ()
+    server: tuple[Place, ...] = ("index-server",) if house.indexes.served else ()
+    return (*always, *recipients, *server)
 
 
 def _models(house: House, request: ErasureRequest) -> list[Model]:

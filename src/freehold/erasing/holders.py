@@ -17,6 +17,7 @@ from freehold.core.shelf import Changes, Quarantined
 from freehold.core.training import Example, Manifest, ModelVersion
 from freehold.erasing.logged import speaking
 from freehold.house import TUNING, House
+from freehold.indexes import EMBEDDED, SERVED
 from freehold.journeys.examples import root_of
 from freehold.journeys.ingest import Progress
 from freehold.store.jobs import Jobs
@@ -131,13 +132,19 @@ class OriginalsHolder(_Held):
 
 
 class IndexHolder(_Held):
-    """All generations of all encoders' indexes: vectors and postings."""
+    """All generations of all encoders' indexes: vectors and postings.
+
+    On a server they are collections, and one that ever held a point of the person is dropped whole. What becomes of its
+    files there, and of snapshots, is the server's: ``files`` gives only what the house notes of them.
+    """
 
     name = "index"
 
     def __init__(self, house: House, progress: Progress) -> None:
         super().__init__(house)
         self._progress = progress
+        if house.settings.index.kind == "qdrant":
+            self.level = "logical"
 
     def holdings(self, target: Target) -> Sequence[Holding]:
         return self._told("point", self._house.indexes.points() & target.chunks)
@@ -145,7 +152,7 @@ class IndexHolder(_Held):
     def erase(self, target: Target) -> None:  # noqa: ARG002
         """Build the next generation without what is off the shelf, and remove all earlier ones.
 
-        Raises HouseBusy where a reader holds an earlier one.
+        Raises HouseBusy where a reader holds an earlier one, EndpointFault where a server does not answer.
         """
         house = self._house
         if self._house.shelf.revision:
@@ -155,7 +162,8 @@ class IndexHolder(_Held):
             raise HouseBusy("a reader holds an earlier generation of the index", hint=WAIT, refs=held)
 
     def files(self) -> Iterator[Path]:
-        yield from _below(self._house.root / "index")
+        yield from _below(self._house.root / EMBEDDED)
+        yield from _below(self._house.root / SERVED)
 
 
 class TrafficHolder(_Held):

@@ -1,7 +1,8 @@
 """Verify: a search of the whole house for what a request erased, each probe beside something alive that it must find.
 
 Raw files are read by ``freehold.proof.scan`` and databases by their own reader; nothing is asked of the stores or of
-what erased. What is looked for comes out of the request's sealed evidence.
+what erased. What is looked for comes out of the request's sealed evidence. Where a server keeps the vectors, its files
+are out of reach: all that it answers with is read instead.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import numpy as np
 from freehold.core.erasure import ErasureRequest, Evidence, Identifier
 from freehold.core.fence import Print
 from freehold.erasing.holders import learned_from
+from freehold.erasing.served import Served, count_same
 from freehold.erasing.walk import requests_of
 from freehold.house import House
+from freehold.indexes import SERVED
 from freehold.journeys.ingest import Progress
 from freehold.proof.matching import Pattern
 from freehold.proof.scan import Probe, Scanned, rows, scan
@@ -65,6 +68,7 @@ def verify(house: House, request: ErasureRequest, progress: Progress) -> Verifie
         _keys(house, evidence),
         *_traffic(house, evidence),
         *_raw(house, request, evidence, [*subject.identifiers, *subject.derived], progress),
+        *_served(house, request, evidence),
         _retrieval(house, evidence),
         _fence(house, request),
         _registry(house, evidence),
@@ -111,21 +115,39 @@ def _raw(
 ) -> Iterator[Probe]:
     """Bytes of text and of vectors, in any file of the house."""
     vectors = [base64.b64decode(vector) for vector in evidence.vectors]
-    living = _Living(
-        house.root / "catalog.sqlite", {*request.refused, *request.held, *request.asked}, gone=set(vectors)
-    )
+    living = _living(house, request, vectors)
     progress("verify", 0, 1)
     found = scan(house.root, [*_gone(evidence, identifiers, vectors, living), *living.patterns()])
     progress("verify", 1, 1)
-    index_lives = sum(name.startswith("index/") for name in found.found.get("living vector", ()))
+    store, place = ("catalog", "catalog") if house.settings.index.kind == "qdrant" else ("index", "index/")
+    living_there = sum(name.startswith(place) for name in found.found.get("living vector", ()))
     ids = {name: count for name, count in found.found.get("id", {}).items() if not _may_name(name, house)}
     controls = _in_catalog(found, "living id") if living.ids else 1
     yield Probe("raw-ids", "raw-bytes", "house", controls, *_told(ids), found.unread)
     texts = _told(found.found.get("text", {}))
     yield Probe("raw-text", "raw-bytes", "house", _in_catalog(found, "living text"), *texts, found.unread)
-    controls = min(index_lives, 1) if living.vectors else 1
+    controls = min(living_there, 1) if living.vectors else 1
     hits = _told(found.found.get("vector", {}))
-    yield Probe("raw-vectors", "raw-vector", "index", controls, *hits, found.unread)
+    yield Probe("raw-vectors", "raw-vector", store, controls, *hits, found.unread)
+
+
+def _served(house: House, request: ErasureRequest, evidence: Evidence) -> Iterator[Probe]:
+    """Erased chunks and their vectors among all points that a server gives back. Raises EndpointFault."""
+    if house.settings.index.kind != "qdrant":
+        return
+    vectors = [base64.b64decode(vector) for vector in evidence.vectors]
+    living = _living(house, request, vectors)
+    gone, alone = set(evidence.chunks), [vector for vector in vectors if vector not in living.shared]
+    hits = controls = 0
+    for ids, found in Served(house.root / SERVED, house.settings.index).pages():
+        hits += len(gone.intersection(ids)) + count_same(found, alone)
+        controls += count_same(found, living.vectors)
+    yield Probe("served-vectors", "served", "index", controls if living.vectors else 1, hits)
+
+
+def _living(house: House, request: ErasureRequest, vectors: Sequence[bytes]) -> _Living:
+    kept = {*request.refused, *request.held, *request.asked}
+    return _Living(house.root / "catalog.sqlite", kept, gone=set(vectors))
 
 
 def _gone(

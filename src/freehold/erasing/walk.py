@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -375,11 +375,13 @@ def put_instead(
 def forget(house: House, target: Target, progress: Progress, *, wait_s: float = 0.0) -> None:
     """Every holder but the models that serve forgets. For the one writer.
 
-    Raises HouseBusy where a reader still holds an old state after ``wait_s``.
+    Raises HouseBusy where a reader still holds an old state after ``wait_s``, EndpointFault where the server of the
+    index does not answer.
     """
     for holder in holders_of(house, progress):
         if holder.name != "models":  # replaced first, where they can be
-            with suppress(EndpointFault):  # a server that cannot be reached is pending, and named in the certificate
+            # A tracker that cannot be reached is pending, and named in the certificate. The index is the house's own.
+            with suppress(EndpointFault) if holder.name == "tracking" else nullcontext():
                 patiently(partial(holder.erase, target), wait_s)
             step(f"erase.{holder.name}")
     export_keys(house)

@@ -18,7 +18,8 @@ from freehold.core.errors import FreeholdError
 from freehold.core.faults import step
 from freehold.core.files import sync_tree
 from freehold.index.files import copy_tree, storage_faults
-from freehold.index.qdrant_edge import LOCK_NAME, QdrantEdgeIndex
+from freehold.index.qdrant_edge import QdrantEdgeIndex
+from freehold.index.record import LOCK_NAME
 
 NICENESS = 10
 

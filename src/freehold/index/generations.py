@@ -7,26 +7,22 @@ an old one that a reader may still hold. ``lock`` is held by the one builder, so
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from freehold.core.errors import EngineFault, HouseBusy, HouseMismatch, StorageFault
 from freehold.core.faults import step
-from freehold.core.files import shred_tree, write_durably
-from freehold.core.ids import canonical_json, new_id
+from freehold.core.files import shred_tree
+from freehold.core.ids import new_id
 from freehold.core.ports import VectorIndex
 from freehold.core.types import GenerationInfo, Point
 from freehold.index.child import BuilderChild
 from freehold.index.files import storage_faults
 from freehold.index.locks import FileLock
-from freehold.index.qdrant_edge import HNSW_EF, LOCK_NAME, QdrantEdgeIndex
-
-FORMAT = 1
-ORPHAN_WAIT_S = 5.0
-"""How long to wait until the kernel has taken down the child of a builder that was killed."""
+from freehold.index.qdrant_edge import QdrantEdgeIndex
+from freehold.index.record import LOCK_NAME, alone, read_current, write_current
+from freehold.index.values import HNSW_EF
 
 
 class Generations:
@@ -42,18 +38,7 @@ class Generations:
 
         Raises StorageFault when ``current.json`` is damaged, HouseMismatch when a newer Freehold wrote it.
         """
-        path = self._root / "current.json"
-        try:
-            written = json.loads(path.read_bytes())
-            if written.pop("format") > FORMAT:
-                raise HouseMismatch(f"{path} was written by a newer Freehold", hint="upgrade Freehold")
-            return GenerationInfo(**written)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StorageFault(
-                f"{path} is damaged", hint="remove it and build the index again from the catalog", refs=(str(path),)
-            ) from error
+        return read_current(self._root)
 
     def open_current(self) -> VectorIndex:
         """Open the current generation for reading; it stays readable when another process swaps in a newer one.
@@ -82,7 +67,7 @@ class Generations:
         """
         if base and (base.dim, base.embedder_digest) != (dim, embedder_digest):
             raise HouseMismatch("the base generation has another embedder's vectors", hint="build without a base")
-        with self._writer_lock() as lock:
+        with alone(self._root) as lock:
             self._sweep()
             name = f"generation-{new_id()}"
             source = self._root / base.name if base else None
@@ -100,18 +85,12 @@ class Generations:
 
         An erasure is complete on disk when nothing is returned. Raises HouseBusy while another process builds.
         """
-        with self._writer_lock():
+        with alone(self._root):
             return self._sweep()
 
-    @contextlib.contextmanager
-    def _writer_lock(self) -> Iterator[FileLock]:
-        with storage_faults(self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
-            lock = FileLock.acquire(self._root / LOCK_NAME, shared=False, orphan_wait_s=ORPHAN_WAIT_S)
-        try:
-            yield lock
-        finally:
-            lock.release()
+    def remove(self) -> None:
+        """Forget all generations, the current one as well."""
+        shred_tree(self._root)
 
     def _sweep(self) -> tuple[str, ...]:
         current = self.current()
@@ -156,8 +135,7 @@ class Builder:
         created = datetime.now(UTC).isoformat(timespec="seconds")
         info = GenerationInfo(self._name, revision, self._embedder_digest, self._dim, points, created)
         step("index.before_swap")
-        with storage_faults(self._root):
-            write_durably(self._root / "current.json", canonical_json({"format": FORMAT, **asdict(info)}).encode())
+        write_current(self._root, info)
         step("index.after_swap")
         return info
 

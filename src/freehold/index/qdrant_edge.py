@@ -17,33 +17,28 @@ import qdrant_edge as engine
 
 from freehold.core.errors import EngineFault, HouseMismatch, StorageFault
 from freehold.core.types import Filter, Leg, Point, ScoredId, SparseVector
-from freehold.index.edge_values import (
-    TAGS,
-    checked_id,
-    engine_dense,
-    engine_faults,
-    engine_filter,
-    engine_point,
-    engine_sparse,
-)
+from freehold.index.edge_values import engine_faults, engine_filter, engine_point, engine_sparse
 from freehold.index.files import storage_faults
 from freehold.index.locks import FileLock
+from freehold.index.record import LOCK_NAME
+from freehold.index.ties import best
+from freehold.index.values import (
+    EXACT_BELOW,
+    HNSW_EF,
+    IDS_PAGE,
+    SEGMENT_POINTS,
+    TAGS,
+    WRITE_BATCH,
+    checked_id,
+    dense_list,
+    kilobytes,
+)
 
 if TYPE_CHECKING:
     from freehold.core.types import Float32
 
 FORMAT = 1
-LOCK_NAME = "lock"
-EXACT_BELOW = 10_000
-"""Up to this many points a scan of all of them takes about a millisecond, so that a graph would only lose recall."""
-SEGMENT_POINTS = 32_000
-"""Erasing one point rewrites its segment: this bounds the cost of an erasure."""
-TIE_MARGIN = 8
-"""Points fetched beyond the limit, to see whether the limit cuts a run of equal scores."""
-WRITE_BATCH = 500
-IDS_PAGE = 5_000
 EXACT = engine.SearchParams(exact=True)
-HNSW_EF = 256
 RESCORED = engine.QuantizationSearchParams(rescore=True, oversampling=2.0)
 # Statistics kept with the postings still count what was deleted since the last optimize; a corpus given as a filter
 # makes the engine count what is present.
@@ -183,30 +178,24 @@ class QdrantEdgeIndex:
             raise EngineFault(f"a limit of {limit} points", hint="ask for zero points or more")
         asked: dict[Leg, tuple[engine.Query, engine.SearchParams | None]] = {}
         if dense is not None:
-            nearest = engine.Query.Nearest(engine_dense(dense, dim=self._dim), using="dense")
+            nearest = engine.Query.Nearest(dense_list(dense, dim=self._dim), using="dense")
             asked["dense"] = (nearest, EXACT if exact or self._total() <= EXACT_BELOW else self._approximate)
         if sparse is not None:
             nearest = engine.Query.Nearest(engine_sparse(sparse), using="bm25")
             asked["lexical"] = (nearest, None if self._optimized else PRESENT_IDF)
         condition = engine_filter(filter)
-        found: dict[Leg, Sequence[ScoredId]] = dict.fromkeys(asked, ())
-        fetch = limit + TIE_MARGIN
-        while asked and limit:
+
+        def ask(
+            queries: Sequence[tuple[engine.Query, engine.SearchParams | None]], fetch: int
+        ) -> Sequence[Sequence[engine.ScoredPoint]]:
             requests = [
                 engine.QueryRequest(limit=fetch, query=nearest, params=params, filter=condition)
-                for nearest, params in asked.values()
+                for nearest, params in queries
             ]
             with engine_faults(self._path, "search"):
-                answers = shard.query_batch(engine.QueryBatchRequest(requests))
-            cut = set()
-            for leg, points in zip(asked, answers, strict=True):
-                if len(points) == fetch and points[-1].score == points[limit - 1].score:
-                    cut.add(leg)
-                else:
-                    found[leg] = _ranked(points, limit)
-            asked = {leg: query for leg, query in asked.items() if leg in cut}
-            fetch *= 4
-        return found
+                return shard.query_batch(engine.QueryBatchRequest(requests))
+
+        return best(asked, limit, ask)
 
     def ids(self) -> Iterator[str]:
         """Every chunk id, in no promised order. Not to be mixed with changes."""
@@ -266,9 +255,6 @@ class QdrantEdgeIndex:
 
 
 def _config(dim: int) -> engine.EdgeConfig:
-    def kilobytes(points: int) -> int:
-        return max(1, points * dim * 4 // 1024)
-
     dense = engine.EdgeVectorParams(
         size=dim,
         distance=engine.Distance.Cosine,
@@ -280,8 +266,8 @@ def _config(dim: int) -> engine.EdgeConfig:
         deleted_threshold=0.0,
         vacuum_min_vector_number=1,
         default_segment_number=1,
-        max_segment_size=kilobytes(SEGMENT_POINTS + WRITE_BATCH),
-        indexing_threshold=kilobytes(EXACT_BELOW),
+        max_segment_size=kilobytes(SEGMENT_POINTS + WRITE_BATCH, dim=dim),
+        indexing_threshold=kilobytes(EXACT_BELOW, dim=dim),
     )
     return engine.EdgeConfig(
         vectors={"dense": dense},
@@ -303,15 +289,3 @@ def _read_dim(path: Path) -> int:
     if written > FORMAT:
         raise HouseMismatch(f"{path} has format {written}, this Freehold reads {FORMAT}", hint="upgrade Freehold")
     return dim
-
-
-def _ranked(points: Sequence[engine.ScoredPoint], limit: int) -> list[ScoredId]:
-    """The engine's points, which come by score, with equal scores put in order of chunk id and then cut."""
-    scores = [point.score for point in points]
-    end = len(points)
-    while end > limit and scores[end - 1] < scores[limit - 1]:
-        end -= 1
-    ranked = [ScoredId(str(point.id), score) for point, score in zip(points[:end], scores[:end], strict=True)]
-    if len(set(scores)) < len(scores):
-        ranked.sort(key=lambda hit: (-hit.score, hit.chunk_id))
-    return ranked[:limit]

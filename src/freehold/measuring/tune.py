@@ -240,6 +240,8 @@ def _trial_house(
     root.parent.mkdir(parents=True, exist_ok=True)
     note_documents(root.parent, house.shelf.document_ids())
     chosen = {key: value for key, value, origin in house.settings.items() if origin != "default"}
+    # A folder that goes with the search: nothing of it may lie on a server.
+    chosen = {key: value for key, value in chosen.items() if key == "index.hnsw_ef" or not key.startswith("index.")}
     if (root / config.FILE_NAME).exists():
         # An earlier call may have left what it found there: trials run on the settings of the house.
         write_durably(root / config.FILE_NAME, config.render({**chosen, **chunking}).encode())

@@ -17,8 +17,11 @@ from freehold.proof import verify
 Verdict = Literal["COMPLETE", "PARTIAL_EXEMPT", "INTERIM", "FAILED"]
 """``PARTIAL_EXEMPT``: all is gone but what the law has kept; ``INTERIM``: more is to be done; ``FAILED``: is left."""
 
-Place = Literal["source-files", "labelled-sets", "reports-handed-out", "recipients", "base-models", "block-devices"]
-"""Where the house does not reach: what it read from, what was handed out, what lies below files."""
+Place = Literal[
+    "source-files", "labelled-sets", "reports-handed-out", "recipients", "base-models", "block-devices", "index-server"
+]
+"""Where the house does not reach: what it read from, what was handed out, what lies below files, files of a server that
+kept vectors."""
 
 Pending = Literal["decisions", "models", "backups", "tracking-server"]
 """What is still to be done."""
@@ -31,7 +34,7 @@ class Store:
     holder: str
     items: int
     action: Literal["deleted", "none-found"]
-    level: Literal["physical", "crypto"]
+    level: Literal["physical", "crypto", "logical"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ class Probe:
 
     id: str
     kind: str
-    """What was asked: ``raw-bytes``, ``raw-vector``, ``read``, ``retrieval``, ``key``, ``re-ingest``, ``registry``."""
+    """What was asked: ``raw-bytes``, ``raw-vector``, ``read``, ``served``, ``retrieval``, ``key``, ``re-ingest``,
+    ``registry``."""
     target: str
     """Which holder."""
     control_hits: int

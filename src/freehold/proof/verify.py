@@ -28,7 +28,10 @@ UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 HEX = re.compile(r"[0-9a-f]{64}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)")
 WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
-PLACES = {"source-files", "labelled-sets", "reports-handed-out", "recipients", "base-models", "block-devices"}
+PLACES = {
+    "source-files", "labelled-sets", "reports-handed-out", "recipients", "base-models", "block-devices", "index-server",
+}  # fmt: skip
+LEVELS = {"physical", "crypto", "logical"}
 PENDING = {"decisions", "models", "backups", "tracking-server"}
 GROUNDS = {*(f"17(1)({letter})" for letter in "abcdef"), "retention-expiry", "controller-initiative"}
 EXEMPTIONS = {f"17(3)({letter})" for letter in "abcde"}
@@ -186,7 +189,7 @@ def check_parts(it: Any) -> None:
         fields(store, "a store", {"holder", "items", "action", "level"})
         fits(store["holder"], WORD)
         counts({"items": store["items"]}, None)
-        need(store["action"] in {"deleted", "none-found"} and store["level"] in {"physical", "crypto"}, "a store")
+        need(store["action"] in {"deleted", "none-found"} and store["level"] in LEVELS, "a store")
         need((store["action"] == "deleted") == (store["items"] > 0), "a store's action does not go with its items")
     need(it["stores"], "no store is named")
     for model in listed(it["models"]):
@@ -209,6 +212,9 @@ def check_parts(it: Any) -> None:
 
 def check_honesty(it: Any) -> None:
     """A verdict that leaves anything out is none."""
+    unseen = {store["holder"] for store in it["stores"] if store["level"] == "logical"}
+    need(unseen <= {"index"}, "a store other than the index was not looked into")
+    need(not unseen or "index-server" in it["notReached"], "a server's files are not named as unreached")
     for probe in it["probes"]:
         looked = probe["controlHits"] and not probe["unread"]
         right = "fail" if probe["hits"] else "pass" if looked else "inconclusive"
