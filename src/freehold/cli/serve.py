@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 from rich.markup import escape
@@ -15,7 +15,7 @@ from freehold.core.errors import SettingsError, UsageError
 from freehold.core.records import to_json
 
 if TYPE_CHECKING:
-    from freehold.serving.keys import Keys
+    from freehold.serving.keys import Keys, Scope
 
 keys_app = typer.Typer(help="Who may use the service: keys, shown once.", no_args_is_help=True)
 Groups = Annotated[
@@ -27,8 +27,19 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on; default: settings.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="TCP port; default: settings.")] = None,
+    mcp: Annotated[
+        Literal["stdio"] | None, typer.Option(help="Be the server of one MCP client, on standard input and output.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(metavar="SCOPE", help="With --mcp: what its tools may do; default: ask.")
+    ] = None,
 ) -> None:
-    """Serve the house over HTTP: search, ask, documents, and what OpenAI's clients speak."""
+    """Serve the house over HTTP: search, ask, documents, what OpenAI's clients speak, and MCP at /mcp."""
+    if mcp:
+        _serve_stdio(Path(context.obj), scope or ["ask"])
+        return
+    if scope:
+        raise UsageError("--scope is of --mcp stdio", hint="over HTTP each key has its own: freehold keys add")
     try:
         from freehold.http.server import run
     except ImportError as e:
@@ -47,6 +58,17 @@ def serve(
     run(service, host=host, port=port)
 
 
+def _serve_stdio(root: Path, scopes: list[str]) -> None:
+    from freehold.serving.service import Service
+
+    checked = _scopes(scopes)
+    try:
+        from freehold.http.mcp import stdio
+    except ImportError as e:
+        raise SettingsError(f"{e.name} is not installed", hint="pip install 'freehold[server]'") from None
+    stdio.run(Service(root, engines=1), checked)
+
+
 @keys_app.command("add")
 def add_key(
     context: typer.Context,
@@ -59,14 +81,17 @@ def add_key(
     as_json: Json = False,
 ) -> None:
     """Make a key. It is printed once, and kept nowhere."""
-    from freehold.serving.keys import SCOPES, Scope
-
-    scopes = scope or ["ask"]
-    unknown = sorted(set(scopes) - set(SCOPES))
-    if unknown:
-        raise UsageError(f"{unknown[0]!r} is no scope", hint=f"one of: {', '.join(get_args(Scope))}")
-    key, secret = _keys(context).add(name, cast("list[Scope]", scopes), groups=group, days=days)
+    key, secret = _keys(context).add(name, _scopes(scope or ["ask"]), groups=group, days=days)
     _print_made(secret, to_json(key), as_json=as_json)
+
+
+def _scopes(names: list[str]) -> list[Scope]:
+    from freehold.serving.keys import SCOPES
+
+    unknown = sorted(set(names) - set(SCOPES))
+    if unknown:
+        raise UsageError(f"{unknown[0]!r} is no scope", hint=f"one of: {', '.join(SCOPES)}")
+    return cast("list[Scope]", names)
 
 
 @keys_app.command("list")

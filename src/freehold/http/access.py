@@ -16,7 +16,7 @@ from freehold.serving.keys import SCOPES, Scope
 from freehold.serving.service import Service
 
 COOKIE = "freehold_key"
-_BEARER = HTTPBearer(
+BEARER = HTTPBearer(
     auto_error=False, description="A key made by `freehold keys add`, or a token of the OpenID provider."
 )
 _LOWER: dict[Scope, tuple[Scope, ...]] = {"ask": ("ask", "ingest", "admin", "dpo"), "ingest": ("ingest", "admin")}
@@ -54,7 +54,7 @@ ServiceOf = Annotated[Service, Depends(service_of)]
 
 
 async def caller_of(
-    request: Request, service: ServiceOf, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    request: Request, service: ServiceOf, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 ) -> Caller:
     """Whoever calls. Raises Refused: 401 without a valid key, 429 above the key's rate."""
     secret = bearer.credentials if bearer else request.headers.get("x-api-key") or ""

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 
 from freehold import __version__
 from freehold.http import documents, health, heard, models, openai, problems, requests, search
 from freehold.http.access import Tokens
 from freehold.http.envelope import Envelope
+from freehold.http.mcp.door import PATH, Door
 from freehold.http.schemas import Problem
 from freehold.serving.service import Service
 
@@ -20,6 +22,7 @@ _DESCRIPTION = """Search and answers from a house's own documents, with citation
 Every route but `/healthz`, `/readyz` and `/metrics` takes a key: `Authorization: Bearer KEY`. Errors are RFC 9457
 problem details with a stable `code` and a `hint`. Long work answers 202 with a job: `GET /v1/jobs/{id}` tells how far
 it is."""
+_MCP_HEADERS = ("Mcp-Session-Id", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-ID")
 _PROBLEMS = {
     401: "No key, or one that is not valid.",
     403: "The key has not the scope.",
@@ -33,12 +36,15 @@ _PROBLEMS = {
 def create_app(service: Service) -> FastAPI:
     """The application over a service, which starts and stops with it."""
 
+    door = Door(service)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.start()
         try:
             yield
         finally:
+            await door.close()
             await service.stop()
 
     app = FastAPI(
@@ -59,12 +65,14 @@ def create_app(service: Service) -> FastAPI:
     problems.install(app)
     for room in (search, heard, documents, openai, models, requests, health):
         app.include_router(room.router)
+    app.router.routes.append(Route(PATH, door, include_in_schema=False))
     if part.origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(part.origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", *_MCP_HEADERS],
+            expose_headers=["Mcp-Session-Id"],
         )
     app.add_middleware(
         Envelope,

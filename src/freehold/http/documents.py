@@ -70,8 +70,13 @@ async def documents(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> DocumentsOut:
     """Documents by id, a page at a time."""
+    return await listed(service, caller, after=after, limit=limit)
+
+
+async def listed(service: Service, caller: Caller, *, after: str, limit: int) -> DocumentsOut:
+    """A page of the documents that the caller may see."""
     rows = await service.house(lambda house: house.shelf.listed(caller.reader, after=after, limit=limit + 1))
-    shown = [
+    page = [
         DocumentOut(
             id=row.id,
             source=row.source,
@@ -84,7 +89,7 @@ async def documents(
         )
         for row in rows[:limit]
     ]
-    return DocumentsOut(documents=shown, next=shown[-1].id if len(rows) > limit else "")
+    return DocumentsOut(documents=page, next=page[-1].id if len(rows) > limit else "")
 
 
 @router.get("/documents/{document_id}/text", response_class=PlainTextResponse)
@@ -109,10 +114,16 @@ async def shown(service: Service, document_id: str, caller: Caller) -> Document:
 @router.delete("/documents/{document_id}", status_code=202)
 async def remove(document_id: str, caller: MayIngest, service: ServiceOf) -> JobOut:
     """Take a document out, with all that was made from it. It is no erasure: that takes a person's request."""
+    await removable(service, document_id, caller)
+    return await begin(service, "remove", {"documents": [document_id]}, caller)
+
+
+async def removable(service: Service, document_id: str, caller: Caller) -> Document:
+    """A document that the caller may take out. Raises Refused for any other."""
     document = await shown(service, document_id, caller)
     if caller.groups is not None and not document.groups:
         raise Refused(403, "groups", "the document is everybody's", hint="a key that sees all groups may remove it")
-    return await begin(service, "remove", {"documents": [document_id]}, caller)
+    return document
 
 
 @router.get("/quarantine")
@@ -140,6 +151,11 @@ async def jobs(caller: MayIngest, service: ServiceOf) -> list[JobOut]:
 @router.get("/jobs/{job_id}")
 async def job(job_id: str, caller: MayAsk, service: ServiceOf) -> JobOut:
     """How far it is, and what came of it."""
+    return await one_job(service, job_id, caller)
+
+
+async def one_job(service: Service, job_id: str, caller: Caller) -> JobOut:
+    """A job of the caller's, or any for an administrator. Raises Refused with 404 for any other."""
     known = {job.id: job for job in await service.house(lambda _: service.jobs.all())}
     found = known.get(job_id)
     if found is None or not (found.key == caller.id or caller.may("admin")):

@@ -33,11 +33,16 @@ class JsonLines(logging.Formatter):
         return json.dumps(told, ensure_ascii=False, default=str)
 
 
-def run(service: Service, *, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; requests that are under way are answered first."""
+def log_to_stderr() -> None:
+    """Everything, from here on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+
+
+def run(service: Service, *, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; requests that are under way are answered first."""
+    log_to_stderr()
     config = uvicorn.Config(
         create_app(service),
         host=host,

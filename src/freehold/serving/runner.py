@@ -1,4 +1,8 @@
-"""The runner: takes the jobs of a house one after the other, each into a process of its own."""
+"""The runner: takes the jobs of a house one after the other, each into a process of its own.
+
+One process runs the jobs of a house. Another that serves it, an MCP server for instance, leaves them to that one, and
+takes over when it ends.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from freehold.core.errors import HouseFault
+from freehold.core.errors import HouseBusy, HouseFault
+from freehold.core.files import storage_fault
+from freehold.index.locks import FileLock
 from freehold.store.jobs import Job, Jobs
 
 _LINE_BYTES = 1 << 24
 _BUSY = "house_busy"
 _AGAIN_S = 2.0
+_LOCK = "jobs.lock"
+_LOOK_S = 1.0
 
 
 class Runner:
@@ -31,7 +39,6 @@ class Runner:
 
     def start(self) -> None:
         """Take up what was left, then whatever comes."""
-        self._jobs.resume()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def wake(self) -> None:
@@ -46,11 +53,33 @@ class Runner:
                 await self._task
 
     async def _run(self) -> None:
+        lock = await self._alone()
+        try:
+            await asyncio.to_thread(self._jobs.resume)
+            await self._work()
+        finally:
+            lock.release()
+
+    async def _alone(self) -> FileLock:
+        """Wait until no other process runs them: what it has begun is not to be taken up here."""
+        path = self._root / _LOCK
+        while True:
+            try:
+                return FileLock.acquire(path, shared=False)
+            except HouseBusy:
+                await asyncio.sleep(_AGAIN_S)
+            except OSError as e:
+                raise storage_fault(e, path) from None
+
+    async def _work(self) -> None:
         while True:
             self._news.clear()
+            seen = self._jobs.stamp()
             job = await asyncio.to_thread(self._jobs.next)
             if job is None:
-                await self._news.wait()
+                while not self._news.is_set() and self._jobs.stamp() == seen:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._news.wait(), _LOOK_S)
                 continue
             self.current = await asyncio.to_thread(self._jobs.begin, job)
             try:

@@ -37,8 +37,8 @@ T = TypeVar("T")
 class Service:
     """For one event loop. ``start`` before anything else, ``stop`` at the end."""
 
-    def __init__(self, root: Path) -> None:
-        """Opens the house for what needs no engine. Raises as ``open_house``."""
+    def __init__(self, root: Path, *, engines: int = 0) -> None:
+        """Opens the house for what needs no engine. ``engines``: 0 as the settings say. Raises as ``open_house``."""
         self._house = open_house(root)
         self.settings = self._house.settings
         part = self.settings.server
@@ -46,7 +46,7 @@ class Service:
         self.jobs = Jobs(root, self._house.shelf.vault)
         self.limit = RateLimit(part.rate_per_s)
         self.cache = Cache(part.cache)
-        engines = part.engines or max(1, (os.cpu_count() or 1) // 2)
+        engines = engines or part.engines or max(1, (os.cpu_count() or 1) // 2)
         self.fleet = Fleet(root, engines=engines, most_waiting=part.queue)
         self.metrics = Metrics()
         self._tracer = open_tracer(part.otlp_endpoint, self.settings.house.name)

@@ -94,6 +94,13 @@ class Jobs:
         """All, the oldest first."""
         return sorted(map(self._read, self._folders.names()), key=lambda job: (job.created, job.id))
 
+    def stamp(self) -> int:
+        """Another number when a job was added, by another process too."""
+        try:
+            return self._root.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def _read(self, name: str) -> Job:
         return read_record(self._root / name / RECORD, Job, version=FORMAT)
 
