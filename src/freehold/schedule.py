@@ -74,7 +74,10 @@ def planned(house: House, now: datetime | None = None) -> list[Planned]:
     found = []
     for task in _TASKS:
         last, days = runs.get(task), every[task]
-        following = _time(last.at) + timedelta(days=days) if last and days else None
+        wait = timedelta(
+            days=days if last and last.outcome == "done" else 0
+        )  # what failed is due again at the next run
+        following = _time(last.at) + wait if last and days else None
         missed = max(0, (now - following) // timedelta(days=days)) if following else 0
         found.append(Planned(task, days, last, following, missed))
     return found

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, cast
 
 from freehold.core.errors import FreeholdError, HouseFault
@@ -114,6 +115,7 @@ class _Engine:
         self._root, self._place = root, place
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
+        self._outbox: SimpleQueue[Request | None] = SimpleQueue()
         self._count = 0
         self._stopping = False
         self._lost = 0
@@ -137,8 +139,10 @@ class _Engine:
         loop = asyncio.get_running_loop()
         up: asyncio.Future[State] = loop.create_future()
         self.waiting[-1] = _Waiting(up, None)
+        self._outbox = SimpleQueue()
         name = f"engine-{self._place}"
         threading.Thread(target=self._listen, args=(ours, loop), name=name, daemon=True).start()
+        threading.Thread(target=_send_all, args=(ours, self._outbox), name=f"to-{name}", daemon=True).start()
         self.state = await asyncio.wait_for(up, START_S)
 
     def _listen(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
@@ -189,20 +193,16 @@ class _Engine:
                 return
 
     async def ask(self, message: Message, *, timeout_s: float, on_text: Callable[[str], None] | None = None) -> Any:
-        assert self._connection is not None
         self._count += 1
         number = self._count
         deadline = time.monotonic() + timeout_s
         waiting = _Waiting(asyncio.get_running_loop().create_future(), on_text)
         self.waiting[number] = waiting
+        self._outbox.put(Request(number, message, deadline))
         try:
-            # A pipe holds more than all that may wait here: sending does not block while the engine reads.
-            self._connection.send(Request(number, message, deadline))
             return await asyncio.wait_for(waiting.future, timeout_s)
         except TimeoutError:
             raise DeadlinePassed from None
-        except OSError:
-            raise EngineLost("an engine process ended", hint="send the request again") from None
         finally:
             self.waiting.pop(number, None)
 
@@ -213,6 +213,7 @@ class _Engine:
         self._reap()
 
     def _reap(self) -> None:
+        self._outbox.put(None)
         if self._connection:
             self._connection.close()
         if self._process:
@@ -224,3 +225,10 @@ class _Engine:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+
+def _send_all(connection: Connection, outbox: SimpleQueue[Request | None]) -> None:
+    """In a thread of its own: a pipe is full while the engine is at work, and the front must not wait for that."""
+    with contextlib.suppress(OSError):
+        while (request := outbox.get()) is not None:
+            connection.send(request)

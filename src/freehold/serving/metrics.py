@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from freehold.store.jobs import JobKind
 
 if TYPE_CHECKING:
     from freehold.serving.cache import Cache
@@ -36,7 +38,10 @@ class Metrics:
         self._engines = Gauge("freehold_engines_up", "Engine processes that answer", registry=to)
         self._revision = Gauge("freehold_index_revision", "Revision of the catalog that is searched", registry=to)
         self._cached = Gauge("freehold_cache_entries", "Results of searches in memory", registry=to)
-        self._cache_hits = Gauge("freehold_cache_hits", "Searches answered from memory since the start", registry=to)
+        self.cache_hits = Counter("freehold_cache_hits", "Searches answered from memory", registry=to)
+        for kind in get_args(JobKind):
+            for state in ("done", "failed"):  # a rate needs to see the first of them as well
+                self.jobs.labels(kind, state)
 
     def stages(self, walk: str, timings_ms: Mapping[str, float]) -> None:
         """The stages of one search or answer."""
@@ -59,7 +64,6 @@ class Metrics:
         self._engines.set(len(states))
         self._revision.set(min((state.revision for state in states), default=0))
         self._cached.set(len(cache))
-        self._cache_hits.set(cache.hits)
 
     def text(self) -> bytes:
         """In the format of Prometheus."""

@@ -89,6 +89,7 @@ class Service:
         self.cache.see(state)
         kept = self.cache.get(search)
         if kept is not None:
+            self.metrics.cache_hits.inc()
             return kept
         found = cast("Found", await self.fleet.ask(search, timeout_s=timeout_s))
         if self._watch.state() == state and self._are_at(state):
