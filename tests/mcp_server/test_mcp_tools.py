@@ -18,6 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitResult
 
 from freehold.erasing.access import restrict
+from freehold.groups import assign
 from freehold.house import open_house
 from freehold.privacy.subjects import parse_subject
 
@@ -238,3 +239,22 @@ def test_a_house_that_is_none_ends_the_program(tmp_path: Path) -> None:
     assert told.returncode == 3
     assert told.stdout == ""
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.anyio
+async def test_who_is_in_no_group_sees_what_is_everybodys(own: Path) -> None:
+    with open_house(own) as house:
+        documents = {Path(one.source).name: one.id for one in house.shelf.listed(None, limit=10)}
+        assign(house, [documents["motor.txt"]], ["motor"], lambda *_: None)
+    with clients.served(own) as running:
+        outside = running.key("ingest", groups=["claims"])
+        async with running.client(outside, mode="auto", elicitation_callback=yes) as client:
+            found = await called(client, "search", query=BATTERY)
+            assert documents["motor.txt"] not in {one["document_id"] for one in found["passages"]}
+            assert len((await called(client, "sources"))["documents"]) == len(clients.PAPERS) - 1
+            for tool in ("read_source", "remove_document"):
+                assert "no such document" in await refused(client, tool, document_id=documents["motor.txt"])
+            assert "everybody's" in await refused(client, "remove_document", document_id=documents["kilns.txt"])
+        async with running.client(running.key("ask", groups=["motor"]), mode="auto") as client:
+            found = await called(client, "search", query=BATTERY)
+            assert found["passages"][0]["document_id"] == documents["motor.txt"]

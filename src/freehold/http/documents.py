@@ -119,7 +119,7 @@ async def remove(document_id: str, caller: MayIngest, service: ServiceOf) -> Job
 
 
 async def removable(service: Service, document_id: str, caller: Caller) -> Document:
-    """A document that the caller may take out. Raises Refused with 404, and with 403 for what is not theirs alone."""
+    """A document that the caller may take out. Raises Refused for any other."""
     document = await shown(service, document_id, caller)
     if caller.groups is not None and not document.groups:
         raise Refused(403, "groups", "the document is everybody's", hint="a key that sees all groups may remove it")

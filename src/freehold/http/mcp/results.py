@@ -61,6 +61,7 @@ class Passage(BaseModel):
 class Passages(Data):
     """Passages, best first."""
 
+    id: str = Field(description="Of this search, for feedback.")
     passages: list[Passage]
 
 
@@ -93,6 +94,7 @@ class Quote(BaseModel):
 class Reply(Data):
     """An answer from the documents alone."""
 
+    id: str = Field(description="Of this answer, for feedback.")
     answer: str = Field(description="With markers like [1], which name the citations.")
     citations: list[Quote]
     abstained: bool = Field(description="True: the documents do not hold the answer, and `answer` says so.")
@@ -101,9 +103,10 @@ class Reply(Data):
     models: dict[str, str] = Field(description="Role to name of the models that made it.")
 
     @classmethod
-    def of(cls, answered: Answered) -> Self:
+    def of(cls, id: str, answered: Answered) -> Self:
         answer = answered.answer
         return cls(
+            id=id,
             answer=answer.text,
             citations=[Quote.of(one) for one in answer.citations],
             abstained=answer.abstained,

@@ -138,9 +138,10 @@ async def search(
     with _failures():
         caller, service = _allowed(ctx, "ask"), await _service(ctx)
         asked = Search(query, k, filter=filter or {}, caller=caller.reader)
-        found = await service.search(asked, timeout_s=service.settings.server.timeout_s)
-        heard.searched(service, new_id(), asked, caller, found)
-        return Passages(passages=[Passage.of(hit) for hit in found.hits])
+        found = await service.search(asked, timeout_s=service.settings.server.timeout_s, parent=ctx.headers or {})
+        id = new_id()
+        heard.searched(service, id, asked, caller, found)
+        return Passages(id=id, passages=[Passage.of(hit) for hit in found.hits])
 
 
 async def ask(ctx: Told, question: Annotated[Text, Field(description="One question, in words.")]) -> Reply:
@@ -151,9 +152,11 @@ async def ask(ctx: Told, question: Annotated[Text, Field(description="One questi
     with _failures():
         caller, service = _allowed(ctx, "ask"), await _service(ctx)
         asked = Ask(question, caller=caller.reader)
-        answered = await service.ask(asked, timeout_s=service.settings.server.answer_timeout_s)
-        heard.answered(service, new_id(), asked, caller, answered)
-        return Reply.of(answered)
+        timeout_s = service.settings.server.answer_timeout_s
+        answered = await service.ask(asked, timeout_s=timeout_s, parent=ctx.headers or {})
+        id = new_id()
+        heard.answered(service, id, asked, caller, answered)
+        return Reply.of(id, answered)
 
 
 async def sources(
