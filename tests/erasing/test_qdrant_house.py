@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from freehold.core.ids import new_id
 from freehold.erasing.verify import verify
 from freehold.erasing.walk import requests_of
 from freehold.house import House, open_house
+from freehold.measuring.tune import _trial_house
 from freehold.proof import verify as offline
 from qdrant_stand_in import StandIn, served
 
@@ -150,6 +152,25 @@ def test_a_server_that_is_away_stops_an_erasure_and_the_same_command_goes_on(hou
     assert told("erase", *SUBJECT, "--yes", house=house)["verdict"] == "COMPLETE"
     with open_house(house) as opened:
         assert points(stand_in) == opened.shelf.chunk_ids()
+
+
+@pytest.mark.parametrize("step", ["index.before_swap", "index.dropped"])
+def test_killed_on_the_server_an_erasure_is_finished_by_the_same_command(house: Path, stand_in: StandIn, step) -> None:
+    assert freehold("erase", *SUBJECT, "--yes", house=house, kill_at=step).returncode == -9
+    assert not [text for text, _ in found("kettle exploded at noon", house) if "kettle" in text]
+    assert told("erase", *SUBJECT, "--yes", house=house)["verdict"] == "COMPLETE"
+    with open_house(house) as opened:
+        assert points(stand_in) == opened.shelf.chunk_ids()
+    assert len(stand_in.client.get_collections().collections) == 1
+
+
+def test_trial_houses_of_a_search_over_settings_stay_off_the_server(house: Path, stand_in: StandIn, tmp_path) -> None:
+    before = points(stand_in)
+    with open_house(house) as opened, ExitStack() as stack:
+        trial = _trial_house(opened, {}, "tokens:128", {"chunking.max_tokens": 128}, tmp_path, stack, lambda *_: None)
+        assert trial.settings.index.kind == "qdrant-edge"
+        assert trial.search("broken window").hits
+    assert points(stand_in) == before
 
 
 @pytest.mark.parametrize(
