@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -30,8 +30,8 @@ _PROBLEMS = {
 }
 
 
-def create_app(service: Service) -> FastAPI:
-    """The application over a service, which starts and stops with it."""
+def create_app(service: Service, *rooms: Callable[[FastAPI], None]) -> FastAPI:
+    """The application over a service, which starts and stops with it. ``rooms`` add what lies above it: the console."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -59,6 +59,8 @@ def create_app(service: Service) -> FastAPI:
     problems.install(app)
     for router in (search.router, documents.router, openai.router, models.router, requests.router, health.router):
         app.include_router(router)
+    for add in rooms:
+        add(app)
     if part.origins:
         app.add_middleware(
             CORSMiddleware,

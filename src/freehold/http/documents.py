@@ -57,9 +57,10 @@ async def documents(
     service: ServiceOf,
     after: Id = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    source: Annotated[str, Query(max_length=500, description="Only those whose source contains this.")] = "",
 ) -> DocumentsOut:
     """Documents by id, a page at a time."""
-    rows = await service.house(lambda house: house.shelf.listed(after=after, limit=limit + 1))
+    rows = await service.house(lambda house: house.shelf.listed(after=after, limit=limit + 1, source=source))
     shown = [
         DocumentOut(
             id=row.id,

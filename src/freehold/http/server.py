@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import uvicorn
+from fastapi import FastAPI
 
 from freehold.http.app import create_app
 from freehold.serving.service import Service
@@ -32,13 +34,13 @@ class JsonLines(logging.Formatter):
         return json.dumps(told, ensure_ascii=False, default=str)
 
 
-def run(service: Service, *, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; requests that are under way are answered first."""
+def run(service: Service, *rooms: Callable[[FastAPI], None], host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; requests that are under way are answered first. ``rooms``: see ``create_app``."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     config = uvicorn.Config(
-        create_app(service),
+        create_app(service, *rooms),
         host=host,
         port=port,
         log_config=None,

@@ -167,8 +167,8 @@ class Catalog(Rights):
         query = sa.select(c.id, v.codes, v.code_count).select_from(t.chunks.outerjoin(t.vectors, made)).where(_SHOWN)
         return {row.id: _codes(row.codes, row.code_count) for row in self._rows_in(query, c.id, chunk_ids)}
 
-    def listed(self, *, after: str = "", limit: int) -> Sequence[Listed]:
-        """Documents that are not hidden, by id, those after one."""
+    def listed(self, *, after: str = "", limit: int, source: str = "") -> Sequence[Listed]:
+        """Documents that are not hidden, by id, those after one and whose source contains ``source``."""
         d = t.documents.c
         columns = (
             d.id,
@@ -181,6 +181,8 @@ class Catalog(Rights):
         )
         query = sa.select(*columns).select_from(t.documents.join(t.texts)).where(d.id > after)
         query = query.where(d.id.not_in(sa.select(t.restrictions.c.document_id)))
+        if source:
+            query = query.where(d.source.contains(source, autoescape=True))
         rows = self._rows(query.order_by(d.id).limit(limit))
         return [Listed(r.id, r.source, r.title, r.language, len(r.pages), r.size, r.metadata) for r in rows]
 
