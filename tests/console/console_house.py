@@ -44,7 +44,6 @@ class Console:
 
     root: Path
     url: str
-    app: Any
 
     def key(self, *scopes: Any, name: str = "somebody") -> str:
         """A new key; all scopes where none is given."""
@@ -107,17 +106,23 @@ def served(root: Path) -> Iterator[Console]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = create_app(Service(root), add)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None))
-    thread = threading.Thread(target=server.run)
+    made: list[uvicorn.Server] = []
+
+    def run() -> None:  # a service is for one thread, from its beginning
+        config = uvicorn.Config(create_app(Service(root), add), host="127.0.0.1", port=port, log_config=None)
+        made.append(uvicorn.Server(config))
+        made[0].run()
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         end = time.monotonic() + START_S
-        while not server.started:
+        while not (made and made[0].started):
             assert thread.is_alive(), "the service did not start"
             assert time.monotonic() < end, "the service took too long"
             time.sleep(0.05)
-        yield Console(root, f"http://127.0.0.1:{port}", app)
+        yield Console(root, f"http://127.0.0.1:{port}")
     finally:
-        server.should_exit = True
+        if made:
+            made[0].should_exit = True
         thread.join(60)

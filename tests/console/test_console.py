@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import time
+from html.parser import HTMLParser
 
 import httpx
 import pytest
@@ -17,6 +18,26 @@ from freehold.console.words import cited
 from freehold.serving.keys import Keys
 
 PAGES = ("", "/documents", "/quarantine", "/jobs", "/quality", "/requests", "/subject", "/live", "/models/rollback")
+
+
+class Marks(HTMLParser):
+    """The elements of a page, with their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+def has_script(page: str) -> bool:
+    marks = Marks(page).seen
+    return any(
+        tag in {"script", "style", "img", "svg"} or any(name.startswith("on") or name == "style" for name in attributes)
+        for tag, attributes in marks
+    )
 
 
 def headings(page: str) -> list[int]:
@@ -36,7 +57,7 @@ def test_every_page_is_a_whole_page(console: Console, path: str) -> None:
     assert "Skip to the content" in page
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in zip([0, *levels], levels, strict=False)), levels
-    assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=", page)
+    assert not has_script(page)
     assert not re.search(r'(?:src|href|action)="(?!/console|#)', page)
 
 
@@ -188,9 +209,7 @@ def test_words_never_become_markup(console: Console) -> None:
         pages += [browser.get(zebra[1]), browser.get(f"{zebra[1]}/remove")]
         assert "&lt;script&gt;" in pages[-2]
         for page in pages:
-            assert "<script" not in page
-            assert "<img" not in page
-            assert "<svg" not in page
+            assert not has_script(page)
 
 
 def test_what_is_cited_is_escaped() -> None:
@@ -247,10 +266,9 @@ def test_a_document_comes_and_goes(own: Console) -> None:
         assert "torn.pdf" in quarantine
         assert "broken.pdf" in quarantine
         end = time.monotonic() + 60
-        while "Inishmore" not in (answer := browser.ask("When does the ferry to Inishmore sail?")):
+        while "sails at seven" not in browser.ask("When does the ferry to Inishmore sail?"):
             assert time.monotonic() < end
             time.sleep(0.3)
-        assert "seven" in answer
         link = re.search(r'href="(/console/documents/[0-9a-f-]+/remove)" aria-label="Remove ferry', listed)
         assert link
         assert "no erasure of a person" in browser.get(link[1])
@@ -307,10 +325,11 @@ def test_a_person_is_shown_and_erased(own: Console) -> None:
 def test_live_counts(console: Console) -> None:
     with console.browser() as browser:
         browser.ask("Is frost covered?")
+        browser.get("/console/documents")
         page = browser.get("/console/live")
         assert 'content="5; url=/console/live?auto=1"' in page
-        assert "/console/ask" in page
-        assert "p95" in page
+        assert "<code>/console/documents</code>" in page
+        assert "<code>ask, generate</code>" in page
         assert "is not watched yet" in page
         assert "http-equiv" not in browser.get("/console/live", paused=1)
 

@@ -16,11 +16,11 @@ def add(app: FastAPI) -> None:
     app.state.sessions = Sessions()
     app.state.sampler = Sampler()
     for part in (signing, ask, documents, quality, requests, live):
-        app.include_router(part.router, prefix=HOME, include_in_schema=False)
-    rest = APIRouter(route_class=PageRoute)
+        app.include_router(part.router, include_in_schema=False)
+    rest = APIRouter(prefix=HOME, route_class=PageRoute)
 
     @rest.get("/{path:path}")
     async def nowhere(path: str) -> None:  # noqa: ARG001
         raise Refused(404, "no_page", "there is no such page", hint="the links above lead to all there are")
 
-    app.include_router(rest, prefix=HOME, include_in_schema=False)
+    app.include_router(rest, include_in_schema=False)

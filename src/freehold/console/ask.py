@@ -10,7 +10,7 @@ from freehold.core.errors import InvalidQuery, UsageError
 from freehold.http.access import ServiceOf
 from freehold.serving.messages import Ask
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(prefix=HOME, route_class=PageRoute)
 MOST_CHARS = 2_000
 """Of a question: sealed it stands in an address."""
 

@@ -15,7 +15,7 @@ from freehold.core.shelf import page_of
 from freehold.http import documents as api
 from freehold.http.access import ServiceOf
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(prefix=HOME, route_class=PageRoute)
 _A_PAGE = 50
 REFRESH_S = 2
 

@@ -15,11 +15,11 @@ from freehold.console.page import HOME, PageRoute, shown
 from freehold.http import documents
 from freehold.http.access import ServiceOf
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(prefix=HOME, route_class=PageRoute)
 REFRESH_S = 5
 _WINDOW_S = 60.0
 _LEAST_S = 1.0
-_OWN = f"{HOME}"
+_OWN = HOME
 SEARCHES = ("/v1/search", "/v1/ask", "/v1/chat/completions")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
@@ -29,9 +30,8 @@ POLICY = (
     "frame-ancestors 'none'; base-uri 'none'"
 )
 HOME = "/console"
-_SHOWN: tuple[type[Exception], ...] = (
-    Refused, FreeholdError, Overloaded, DeadlinePassed, HTTPException, RequestValidationError,
-)  # fmt: skip
+_SHOWN = (Refused, FreeholdError, Overloaded, DeadlinePassed, HTTPException, RequestValidationError)
+log = logging.getLogger("freehold")
 
 # As in the report of an experiment: what HTML does not allow, and what reorders the text around it.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -53,7 +53,9 @@ class PageRoute(APIRoute):
                 response = await inner(request)
             except SignedOut:
                 response = RedirectResponse(_login(request), 303)
-            except _SHOWN as error:
+            except Exception as error:
+                if not isinstance(error, _SHOWN):
+                    log.error("page failed", extra={"request": request.state.id, "error": type(error).__name__})
                 response = _error(request, error)
             response.headers.setdefault("Content-Security-Policy", POLICY)
             return response
@@ -87,6 +89,7 @@ def shown(request: Request, template: str, *, status: int = 200, **values: Any) 
         "request_id": request.state.id,
         "visitor": visitor,
         "house_name": request.app.state.service.settings.house.name,
+        "status": status,
         "refresh_s": 0,
     }
     page = _environment().get_template(template).render({**common, **values})

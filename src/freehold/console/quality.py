@@ -23,7 +23,7 @@ from freehold.http.problems import Refused
 from freehold.measure.report.page import render
 from freehold.serving.service import Service
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(prefix=HOME, route_class=PageRoute)
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _SHOWN = 3
 """Measures of an experiment in the list."""

@@ -21,6 +21,7 @@ from freehold.core.erasure import Action, ErasureRequest, Ground, Subject
 from freehold.core.errors import UsageError
 from freehold.erasing import letter
 from freehold.erasing.access import Access, show
+from freehold.erasing.certify import signer_of
 from freehold.erasing.review import Todo, doubts, is_overdue, to_do
 from freehold.erasing.walk import requests_of
 from freehold.house import open_house
@@ -33,7 +34,7 @@ from freehold.privacy.subjects import parse_subject
 from freehold.proof import verify
 from freehold.serving.service import Service
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(prefix=HOME, route_class=PageRoute)
 _ROWS = 5
 _DECISION = "decision-"
 
@@ -166,9 +167,10 @@ async def certificate(request: Request, request_id: str, visitor: IsOfficer, ser
     """What it says, verdict first, then what it did not reach. It is checked each time that it is shown."""
     found = await api.found(service, request_id)
     bundle = json.loads(await _certificate(service, found))
+    key = await service.house(lambda house: signer_of(house).public)
     wrong, said = "", None
     try:
-        said = verify.verify(bundle)
+        said = verify.verify(bundle, key)
     except verify.Invalid as problem:
         wrong = str(problem)
     return shown(request, "certificate.html.j2", row=Row.of(found), c=said, wrong=wrong, never=verify.NEVER_PROVEN)

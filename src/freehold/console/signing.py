@@ -10,7 +10,7 @@ from freehold.console.access import COOKIE, Form, SessionsOf, check_site, text_i
 from freehold.console.page import HOME, PageRoute, SignedOut, asset, see_other, shown
 from freehold.http.access import ServiceOf
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(prefix=HOME, route_class=PageRoute)
 _BACK = re.compile(rf"{HOME}(?:/[\w-]+)*")
 
 
