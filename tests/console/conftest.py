@@ -23,8 +23,10 @@ def papers(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
     for name, text in console_house.PAPERS.items():
         (folder / name).write_text(text)
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
-    with House.create(root / "house", {"house.name": "Harbour Mutual", "house.languages": ("en",)}) as house:
+    values = {"house.name": "Harbour Mutual", "house.languages": ("en",), "gate.dataset": "questions.jsonl"}
+    with House.create(root / "house", values) as house:
         house.ingest([folder])
+    (root / "house" / "questions.jsonl").write_text(console_house.labelled())
     return root / "house"
 
 
@@ -33,6 +35,13 @@ def console(papers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """The house in service, for tests that leave its documents as they are."""
     with console_house.served(console_house.copied(papers, tmp_path_factory.mktemp("served"))) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def filled(papers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[console_house.Console, str]]:
+    """A house in which something was measured, trained and asked to be forgotten; and the path of that request."""
+    with console_house.served(console_house.copied(papers, tmp_path_factory.mktemp("filled"))) as running:
+        yield running, console_house.fill(running, tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture

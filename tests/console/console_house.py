@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -17,6 +18,9 @@ import httpx
 import uvicorn
 
 from freehold.console.app import add
+from freehold.core.experiment import Estimate
+from freehold.core.training import ModelVersion
+from freehold.house import House
 from freehold.http.app import create_app
 from freehold.serving.keys import SCOPES, Keys
 from freehold.serving.service import Service
@@ -35,6 +39,15 @@ PAPERS = {
     "rumours.txt": "Notes from the depot.\n\nA certain Keller was seen near the gasworks on Tuesday. Nobody knows more.\n",
     EVIL_NAME: f"Statement of the zoo.\n\nThe zebra escaped at noon {EVIL} and was found in the canteen & fed.\n",
 }
+QUESTIONS = (
+    ("Are leased batteries covered?", "motor.md", "Traction batteries that are leased rather than owned are not covered."),
+    ("What is the excess for a windscreen?", "motor.md", "The excess for windscreens is 75 euros."),
+    ("For how long may I drive abroad?", "motor.md", "Driving abroad is covered for 90 days."),
+    ("Is frost damage to pipes paid?", "household.txt", "Damage by frost to garden pipes is covered up to 900 euros."),
+    ("When are kilns fired?", "household.txt", "Kilns are fired at night."),
+    ("Where did the car park burn?", "minutes.txt", "the car park in Naas burned down"),
+)
+KELLER = {"kind": ["name", "email"], "value": ["Anna Keller", "anna.keller@example.com"]}
 START_S = 120.0
 
 
@@ -98,6 +111,54 @@ def copied(house: Path, to: Path) -> Path:
     """A copy of a house below a folder."""
     shutil.copytree(house, to / "house")
     return to / "house"
+
+
+def labelled() -> str:
+    """Questions of the house, in its own format."""
+    lines = (
+        {"id": f"q{n}", "query": query, "relevant": [{"source": source, "quote": quote}]}
+        for n, (query, source, quote) in enumerate(QUESTIONS)
+    )
+    return "".join(f"{json.dumps(line)}\n" for line in lines)
+
+
+def version(number: int, metric: float) -> ModelVersion:
+    """The record of a version, as the registry keeps it."""
+    return ModelVersion(
+        id=f"0000000{number}-0000-4000-8000-000000000000",
+        role="fusion",
+        kind="weights",
+        base="all-minilm-l6-v2",
+        base_digest="0" * 64,
+        bound=True,
+        manifest="0" * 64,
+        seed=0,
+        settings={},
+        serving={},
+        metrics=(Estimate("nDCG@10", metric, None, 20),),
+        baseline=(Estimate("nDCG@10", 0.71, None, 20),),
+        comparisons=(),
+        checks={},
+        files={},
+        digest="0" * 64,
+        created=f"2026-03-0{number}T10:00:00+00:00",
+        seconds=1.0,
+    )
+
+
+def fill(console: Console, scratch: Path) -> str:
+    """Measure the house, keep versions in it, erase Ms Keller as far as a person need not decide: that request's path."""
+    with House(console.root) as house:
+        for number, metric in ((1, 0.73), (2, 0.69)):
+            folder = scratch / str(number)
+            folder.mkdir()
+            house.registry.put(version(number, metric), folder)
+        house.registry.taint(version(2, 0).id, "it learned from what was erased")
+    with console.browser() as browser:
+        assert "Done" in browser.until_over(browser.post("/console/quality/measure"))
+        begun = browser.post("/console/requests", ground="17(1)(b)", **KELLER)
+        assert "Is this the person?" in browser.until_over(begun)
+    return begun.url.path
 
 
 @contextmanager

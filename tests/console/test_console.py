@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import httpx
 import pytest
-from console_house import EVIL, Console
+from console_house import EVIL, KELLER, Console
 
 from freehold.console.live import percentile
 from freehold.console.page import POLICY
@@ -278,19 +278,18 @@ def test_a_document_comes_and_goes(own: Console) -> None:
 
 
 def test_a_person_is_shown_and_erased(own: Console) -> None:
-    keller = {"kind": ["name", "email"], "value": ["Anna Keller", "anna.keller@example.com"]}
     with own.browser("dpo", "ask") as browser:
-        shown = browser.post("/console/subject", **keller).text
+        shown = browser.post("/console/subject", **KELLER).text
         assert "HH-4471-09823" in shown
         assert "Desmond" not in shown
-        letter = browser.client.post("/console/subject", data={"csrf": browser.token, "as": "page", **keller})
+        letter = browser.client.post("/console/subject", data={"csrf": browser.token, "as": "page", **KELLER})
         assert letter.headers["content-disposition"].startswith("attachment")
         assert "What is held about you" in letter.text
         assert "fill in at least one row" in browser.post("/console/requests", status=422, ground="17(1)(b)").text
         weak = browser.post("/console/requests", status=422, kind="birth_date", value="1980-01-01", ground="17(1)(b)")
         assert "1980-01-01" in weak.text
 
-        begun = browser.post("/console/requests", ground="17(1)(a)", **keller)
+        begun = browser.post("/console/requests", ground="17(1)(a)", **KELLER)
         page = browser.until_over(begun)
         path = begun.url.path
         assert "days left" in page
@@ -312,7 +311,7 @@ def test_a_person_is_shown_and_erased(own: Console) -> None:
         file = browser.client.get(f"{path}/certificate.json")
         assert file.headers["content-disposition"].startswith("attachment")
         assert set(file.json()) == {"envelope", "publicKey", "log"}
-        assert "Nothing in the house speaks of them" in browser.post("/console/subject", **keller).text
+        assert "Nothing in the house speaks of them" in browser.post("/console/subject", **KELLER).text
         for told in (page, certificate, browser.get("/console/requests"), browser.get("/console/jobs")):
             assert "Keller" not in told
 
@@ -320,6 +319,39 @@ def test_a_person_is_shown_and_erased(own: Console) -> None:
             file.content.replace(b'"index":', b'"index":1')
         )
         assert "does not hold" in browser.get(f"{path}/certificate")
+
+
+def test_what_was_measured_is_shown(filled: tuple[Console, str]) -> None:
+    console, _ = filled
+    with console.browser("admin") as browser:
+        page = browser.get("/console/quality")
+        assert "nDCG@10" in page
+        link = re.search(r'href="(/console/quality/[0-9a-f-]+)"', page)
+        assert link
+        short = browser.get(link[1])
+        assert "6 queries" in short
+        assert "p95 of a search" in short
+        report = browser.client.get(f"{link[1]}/report")
+        assert "unsafe-inline" not in report.headers["content-security-policy"]
+        assert "sha256-" in report.headers["content-security-policy"]
+        assert "<h1" in report.text
+
+
+def test_versions_are_promoted_on_purpose(filled: tuple[Console, str]) -> None:
+    console, _ = filled
+    good, tainted = (f"0000000{n}-0000-4000-8000-000000000000" for n in (1, 2))
+    with console.browser("admin") as browser:
+        page = browser.get("/console/quality")
+        assert f"/models/{good}/promote" in page
+        assert f"/models/{tainted}/promote" not in page
+        assert "Tainted" in page
+        assert "may not serve" in browser.get(f"/console/models/{tainted}/promote")
+        assert "Put it to the gate" in browser.get(f"/console/models/{good}/promote")
+        job = browser.post(f"/console/models/{good}/promote")
+        assert job.url.path.startswith("/console/jobs/")
+        assert "Failed" in browser.until_over(job)  # a record alone is no model
+        assert "nothing to return to" in browser.get("/console/models/rollback")
+        assert "Failed" in browser.until_over(browser.post("/console/models/rollback"))
 
 
 def test_live_counts(console: Console) -> None:
