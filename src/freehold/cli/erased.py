@@ -186,22 +186,18 @@ def request_json(request: ErasureRequest) -> dict[str, Any]:
 
 def to_do(request: ErasureRequest) -> list[str]:
     """What is still to be done for a request."""
-    if request.stage == "closed":
-        return []
-    left = []
-    if request.asked:
-        left.append(f"decide on {output.many(len(request.asked), 'document')}")
-    if request.sets.keys() - request.replaced.keys():
-        left.append("retrain")
-    if request.certificate in {"", "INTERIM", "FAILED"} and not left:
-        left.append("freehold erase --resume")
-    return left or ["close"]
+    from freehold.erasing import review
+
+    decide = f"decide on {output.many(len(request.asked), 'document')}"
+    said = {"decide": decide, "retrain": "retrain", "resume": "freehold erase --resume", "close": "close"}
+    return [said[one] for one in review.to_do(request)]
 
 
 def is_overdue(request: ErasureRequest) -> bool:
     """Whether the month of Art. 12(3) has passed without a final certificate."""
-    final = request.certificate in {"COMPLETE", "PARTIAL_EXEMPT"}
-    return not final and datetime.now(UTC) > datetime.fromisoformat(request.due)
+    from freehold.erasing import review
+
+    return review.is_overdue(request, now=datetime.now(UTC))
 
 
 def _due(request: ErasureRequest) -> str:

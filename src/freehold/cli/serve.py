@@ -41,6 +41,7 @@ def serve(
     if scope:
         raise UsageError("--scope is of --mcp stdio", hint="over HTTP each key has its own: freehold keys add")
     try:
+        from freehold.console.app import add as add_console
         from freehold.http.server import run
     except ImportError as e:
         raise SettingsError(f"{e.name} is not installed", hint="pip install 'freehold[server]'") from None
@@ -55,7 +56,7 @@ def serve(
             raise SettingsError("nobody has a key, and the service would listen beyond this machine", hint=hint)
         output.err.print(f"[yellow]nobody has a key yet:[/] {escape(hint)}", soft_wrap=True)
     output.err.print(f"starting on http://{host}:{port}", soft_wrap=True)
-    run(service, host=host, port=port)
+    run(service, add_console, host=host, port=port)
 
 
 def _serve_stdio(root: Path, scopes: list[str]) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 from freehold.core.erasure import ErasureRequest
 from freehold.erasing.identity import finder_of
 from freehold.erasing.walk import requests_of
 from freehold.house import House
 from freehold.text.sentences import sentence_spans
+
+Todo = Literal["decide", "retrain", "resume", "close"]
+"""``decide`` on documents; ``retrain`` models; ``resume`` it as it is; ``close`` it, which destroys its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +43,23 @@ def doubts(house: House, request: ErasureRequest) -> list[Doubt]:
             )
             found.append(Doubt(document_id, document.source, tuple(sentences)))
     return found
+
+
+def to_do(request: ErasureRequest) -> list[Todo]:
+    """What is still to be done for a request."""
+    if request.stage == "closed":
+        return []
+    left: list[Todo] = []
+    if request.asked:
+        left.append("decide")
+    if request.sets.keys() - request.replaced.keys():
+        left.append("retrain")
+    if request.certificate in {"", "INTERIM", "FAILED"} and not left:
+        left.append("resume")
+    return left or ["close"]
+
+
+def is_overdue(request: ErasureRequest, *, now: datetime) -> bool:
+    """Whether the month of Art. 12(3) has passed without a final certificate."""
+    final = request.certificate in {"COMPLETE", "PARTIAL_EXEMPT"}
+    return not final and now > datetime.fromisoformat(request.due)

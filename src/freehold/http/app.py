@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -33,8 +33,8 @@ _PROBLEMS = {
 }
 
 
-def create_app(service: Service) -> FastAPI:
-    """The application over a service, which starts and stops with it."""
+def create_app(service: Service, *rooms: Callable[[FastAPI], None]) -> FastAPI:
+    """The application over a service, which starts and stops with it. ``rooms`` add what lies above it: the console."""
 
     door = Door(service)
 
@@ -66,6 +66,8 @@ def create_app(service: Service) -> FastAPI:
     for room in (search, heard, documents, openai, models, requests, health):
         app.include_router(room.router)
     app.router.routes.append(Route(PATH, door, include_in_schema=False))
+    for add in rooms:
+        add(app)
     if part.origins:
         app.add_middleware(
             CORSMiddleware,

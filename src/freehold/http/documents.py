@@ -68,14 +68,16 @@ async def documents(
     service: ServiceOf,
     after: Id = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    source: Annotated[str, Query(max_length=500, description="Only those whose source contains this.")] = "",
 ) -> DocumentsOut:
     """Documents by id, a page at a time."""
-    return await listed(service, caller, after=after, limit=limit)
+    return await listed(service, caller, after=after, limit=limit, source=source)
 
 
-async def listed(service: Service, caller: Caller, *, after: str, limit: int) -> DocumentsOut:
+async def listed(service: Service, caller: Caller, *, after: str, limit: int, source: str = "") -> DocumentsOut:
     """A page of the documents that the caller may see."""
-    rows = await service.house(lambda house: house.shelf.listed(caller.reader, after=after, limit=limit + 1))
+    reader = caller.reader
+    rows = await service.house(lambda house: house.shelf.listed(reader, after=after, limit=limit + 1, source=source))
     page = [
         DocumentOut(
             id=row.id,

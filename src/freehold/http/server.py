@@ -6,9 +6,11 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import uvicorn
+from fastapi import FastAPI
 
 from freehold.http.app import create_app
 from freehold.serving.service import Service
@@ -40,11 +42,11 @@ def log_to_stderr() -> None:
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
 
 
-def run(service: Service, *, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; requests that are under way are answered first."""
+def run(service: Service, *rooms: Callable[[FastAPI], None], host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; requests that are under way are answered first. ``rooms``: see ``create_app``."""
     log_to_stderr()
     config = uvicorn.Config(
-        create_app(service),
+        create_app(service, *rooms),
         host=host,
         port=port,
         log_config=None,

@@ -73,6 +73,11 @@ class Fleet:
         return sum(len(engine.waiting) for engine in self._engines)
 
     @property
+    def size(self) -> int:
+        """How many there are to be."""
+        return len(self._engines)
+
+    @property
     def states(self) -> list[State]:
         """What each engine that is up answers with."""
         return [engine.state for engine in self._engines if engine.state is not None]

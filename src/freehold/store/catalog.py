@@ -173,8 +173,10 @@ class Catalog(Access):
         query = sa.select(c.id, v.codes, v.code_count).select_from(t.chunks.outerjoin(t.vectors, made)).where(SHOWN)
         return {row.id: _codes(row.codes, row.code_count) for row in self._rows_in(query, c.id, chunk_ids)}
 
-    def listed(self, caller: Caller | None, *, after: str = "", limit: int) -> Sequence[Listed]:
-        """Documents that are not hidden and that the caller may see, by id, those after one."""
+    def listed(self, caller: Caller | None, *, after: str = "", limit: int, source: str = "") -> Sequence[Listed]:
+        """Documents that are not hidden and that the caller may see, by id: those after one, of which the source
+        contains ``source``.
+        """
         d = t.documents.c
         columns = (
             d.id,
@@ -190,6 +192,8 @@ class Catalog(Access):
         query = query.where(d.id.not_in(sa.select(t.restrictions.c.document_id)))
         if caller is not None:
             query = query.where(d.access.in_(self.labels(caller)))
+        if source:
+            query = query.where(d.source.contains(source, autoescape=True))
         rows = self._rows(query.order_by(d.id).limit(limit))
         return [
             Listed(r.id, r.source, r.title, r.language, len(r.pages), r.size, r.metadata, of_label(r.access))

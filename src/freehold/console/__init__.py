@@ -1,0 +1,1 @@
+"""The console: pages for whoever operates a house and for its data protection officer. No logic, and no script."""
