@@ -1,4 +1,4 @@
-"""Requests of people, for the data protection officer: what is due when, what a person has to decide, what was proved."""
+"""Requests of people, for the data protection officer: what is due when, what is to be decided, what was proved."""
 
 from __future__ import annotations
 
