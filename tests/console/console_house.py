@@ -31,19 +31,25 @@ from freehold.store.training import FORMAT, MANIFEST
 EVIL = "<script>alert('x')</script>"
 EVIL_NAME = "<img src=x onerror=alert(1)>.txt"
 PAPERS = {
-    "motor.md": "# Motor policy\n\n## Clause 4: batteries\n\nTraction batteries that are leased rather than owned are not "
-    "covered. The excess for windscreens is 75 euros.\n\n## Clause 5: abroad\n\nDriving abroad is covered for 90 days.\n",
+    "motor.md": "# Motor policy\n\n## Clause 4: batteries\n\nTraction batteries that are leased rather than owned are "
+    "not covered. The excess for windscreens is 75 euros.\n\n## Clause 5: abroad\n\nDriving abroad is covered for "
+    "90 days.\n",
     "household.txt": "Household policy, clause 7.\n\nKilns are fired at night. Damage by frost to garden pipes is "
     "covered up to 900 euros.\n",
     "letter-keller.txt": "Dear Ms Keller,\n\nyour claim HH-4471-09823 is settled. We pay 480 euros for the broken "
     "window.\n\nAnna Keller, anna.keller@example.com\n",
     "minutes.txt": "Minutes of the claims committee.\n\nAnna Keller asked for her window to be paid. Mr Desmond Halpin "
     "reported that the car park in Naas burned down.\n",
-    "rumours.txt": "Notes from the depot.\n\nA certain Keller was seen near the gasworks on Tuesday. Nobody knows more.\n",
+    "rumours.txt": "Notes from the depot.\n\nA certain Keller was seen near the gasworks on Tuesday. Nobody knows "
+    "more.\n",
     EVIL_NAME: f"Statement of the zoo.\n\nThe zebra escaped at noon {EVIL} and was found in the canteen & fed.\n",
 }
 QUESTIONS = (
-    ("Are leased batteries covered?", "motor.md", "Traction batteries that are leased rather than owned are not covered."),
+    (
+        "Are leased batteries covered?",
+        "motor.md",
+        "Traction batteries that are leased rather than owned are not covered.",
+    ),
     ("What is the excess for a windscreen?", "motor.md", "The excess for windscreens is 75 euros."),
     ("For how long may I drive abroad?", "motor.md", "Driving abroad is covered for 90 days."),
     ("Is frost damage to pipes paid?", "household.txt", "Damage by frost to garden pipes is covered up to 900 euros."),
@@ -154,7 +160,7 @@ def _manifest() -> Manifest:
 
 
 def fill(console: Console, scratch: Path) -> str:
-    """Measure the house, keep versions in it, erase Ms Keller as far as a person need not decide: that request's path."""
+    """Measure the house, keep versions in it, erase Ms Keller until a person has to decide: that request's path."""
     with House(console.root) as house:
         for number, metric in ((1, 0.73), (2, 0.69)):
             folder = scratch / str(number)

@@ -119,7 +119,11 @@ def test_every_page_in_light_and_dark(page: Any, filled: tuple[Console, str], tm
         page.goto(f"{console.url}/console/{path}")
         look(page, re.sub(r"\W", "-", path), tmp_path)
     version = "00000001-0000-4000-8000-000000000000"
-    for name, url in (("request", request), ("certificate", f"{request}/certificate"), ("promote", f"models/{version}/promote")):
+    for name, url in (
+        ("request", request),
+        ("certificate", f"{request}/certificate"),
+        ("promote", f"models/{version}/promote"),
+    ):
         page.goto(f"{console.url}/console/{url.removeprefix('/console/')}")
         look(page, name, tmp_path)
     for name, within in (("experiment", "quality"), ("job", "jobs")):
@@ -153,7 +157,15 @@ def test_the_keyboard_reaches_everything(page: Any, filled: tuple[Console, str])
         name, is_seen = page.evaluate(FOCUSED)
         assert is_seen, name
         reached.append(name)
-    wanted = ["Skip to the content", "Harbour Mutual", "Ask", "Documents", "Requests", "Sign out", "Carry out these decisions"]
+    wanted = [
+        "Skip to the content",
+        "Harbour Mutual",
+        "Ask",
+        "Documents",
+        "Requests",
+        "Sign out",
+        "Carry out these decisions",
+    ]
     places = [reached.index(name) for name in wanted]
     assert places == sorted(places)
     page.goto(f"{console.url}/console/documents")

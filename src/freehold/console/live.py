@@ -52,7 +52,7 @@ class Sampler:
 
 
 @router.get("/live")
-async def live(request: Request, visitor: MayAdmin, service: ServiceOf, paused: bool = False) -> Response:  # noqa: FBT001, FBT002
+async def live(request: Request, visitor: MayAdmin, service: ServiceOf, paused: bool = False) -> Response:
     """All of it. The page loads itself again every few seconds, unless it is told not to."""
     registry = service.metrics.registry
     requests = _counters(registry, "freehold_requests")

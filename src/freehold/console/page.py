@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from http import HTTPStatus
 from importlib import resources
@@ -45,7 +45,7 @@ class SignedOut(Exception):
 class PageRoute(APIRoute):
     """A route whose errors are pages, and whose answers carry the console's policy."""
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
 
         async def handled(request: Request) -> Response:
@@ -55,7 +55,7 @@ class PageRoute(APIRoute):
                 response = RedirectResponse(_login(request), 303)
             except Exception as error:
                 if not isinstance(error, _SHOWN):
-                    log.error("page failed", extra={"request": request.state.id, "error": type(error).__name__})
+                    log.warning("page failed", extra={"request": request.state.id, "error": type(error).__name__})
                 response = _error(request, error)
             response.headers.setdefault("Content-Security-Policy", POLICY)
             return response

@@ -83,7 +83,9 @@ async def _found(service: Service, experiment_id: str) -> Experiment:
     try:
         return await service.house(lambda house: house.experiments.get(experiment_id))
     except UsageError:
-        raise Refused(404, "no_experiment", "there is no such experiment", hint="the list has those there are") from None
+        raise Refused(
+            404, "no_experiment", "there is no such experiment", hint="the list has those there are"
+        ) from None
 
 
 # -- models ------------------------------------------------------------------------------------------------------------

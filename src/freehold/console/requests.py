@@ -1,4 +1,4 @@
-"""Requests of people, for the data protection officer: what is due when, what a person has to decide, what was proved."""
+"""Requests of people, for the data protection officer: what is due when, what is to be decided, what was proved."""
 
 from __future__ import annotations
 
@@ -73,7 +73,12 @@ async def _listed(request: Request, service: Service, *, trouble: str = "", give
     status = 422 if trouble else 200
     filled = _filled(given) if given else []
     rows_given = [*filled, *[("", "")] * max(1, _ROWS - len(filled))]
-    values = {"rows": rows, "trouble": trouble, "given": rows_given, "ground": text_in(given, "ground") if given else ""}
+    values = {
+        "rows": rows,
+        "trouble": trouble,
+        "given": rows_given,
+        "ground": text_in(given, "ground") if given else "",
+    }
     return shown(request, "requests.html.j2", status=status, **values)
 
 
@@ -147,7 +152,9 @@ async def decide(request: Request, request_id: str, form: Form, visitor: IsOffic
         if name.startswith(_DECISION) and value in get_args(Action)
     }
     if not said:
-        return await _one(request, request_id, service, trouble="Nothing was decided: choose for at least one document.")
+        return await _one(
+            request, request_id, service, trouble="Nothing was decided: choose for at least one document."
+        )
     await api.decide(request_id, api.DecisionsBody(decisions=said), visitor.caller, service)
     return see_other(f"{HOME}/requests/{request_id}")
 

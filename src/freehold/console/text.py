@@ -72,7 +72,8 @@ def _bounds(text: str) -> list[int]:
 
 def _leaves(document: Document, start: int, end: int, mark: tuple[int, int] | None) -> Iterator[Leaf]:
     pages = [(page.number, max(page.start, start), min(page.end, end)) for page in document.pages]
-    for number, first, last in pages or [(None, start, end)]:
+    whole: list[tuple[int | None, int, int]] = [*pages] or [(None, start, end)]
+    for number, first, last in whole:
         if first < last:
             yield Leaf(number, tuple(_blocks(document, first, last, mark)))
 

@@ -50,7 +50,11 @@ KINDS: Mapping[str, str] = {
 }
 VERDICTS: Mapping[str, tuple[str, str, str]] = {
     "COMPLETE": ("passed", "Complete", "Everything within the house's reach is gone, and was looked for again."),
-    "PARTIAL_EXEMPT": ("underpowered", "Complete but for what the law keeps", "The rest is gone. What stays is hidden."),
+    "PARTIAL_EXEMPT": (
+        "underpowered",
+        "Complete but for what the law keeps",
+        "The rest is gone. What stays is hidden.",
+    ),
     "INTERIM": ("underpowered", "Interim", "Something is still to be done: see what is pending."),
     "FAILED": ("refused", "Failed", "Something that should be gone was found, or could not be looked for."),
 }
