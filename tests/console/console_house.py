@@ -8,7 +8,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,14 @@ import uvicorn
 
 from freehold.console.app import add
 from freehold.core.experiment import Estimate
-from freehold.core.training import ModelVersion
+from freehold.core.training import Manifest, ModelVersion
 from freehold.house import House
 from freehold.http.app import create_app
 from freehold.serving.keys import SCOPES, Keys
 from freehold.serving.service import Service
+from freehold.store.folders import write_record
+from freehold.store.registry import digests
+from freehold.store.training import FORMAT, MANIFEST
 
 EVIL = "<script>alert('x')</script>"
 EVIL_NAME = "<img src=x onerror=alert(1)>.txt"
@@ -128,7 +131,7 @@ def labelled() -> str:
     return "".join(f"{json.dumps(line)}\n" for line in lines)
 
 
-def version(number: int, metric: float) -> ModelVersion:
+def version(number: int, metric: float, files: Mapping[str, str]) -> ModelVersion:
     """The record of a version, as the registry keeps it."""
     return ModelVersion(
         id=f"0000000{number}-0000-4000-8000-000000000000",
@@ -145,11 +148,15 @@ def version(number: int, metric: float) -> ModelVersion:
         baseline=(Estimate("nDCG@10", 0.71, None, 20),),
         comparisons=(),
         checks={},
-        files={},
+        files=files,
         digest="0" * 64,
         created=f"2026-03-0{number}T10:00:00+00:00",
         seconds=1.0,
     )
+
+
+def _manifest() -> Manifest:
+    return Manifest("0" * 64, {"train": 20}, (), {"qrels": 20}, "questions.jsonl", "0" * 64, ("all",), 1, "0" * 64, 0, "")
 
 
 def fill(console: Console, scratch: Path) -> str:
@@ -158,8 +165,9 @@ def fill(console: Console, scratch: Path) -> str:
         for number, metric in ((1, 0.73), (2, 0.69)):
             folder = scratch / str(number)
             folder.mkdir()
-            house.registry.put(version(number, metric), folder)
-        house.registry.taint(version(2, 0).id, "it learned from what was erased")
+            write_record(folder / MANIFEST, _manifest(), version=FORMAT)
+            house.registry.put(version(number, metric, digests(folder)), folder)
+        house.registry.taint(version(2, 0, {}).id, "it learned from what was erased")
     with console.browser() as browser:
         assert "Done" in browser.until_over(browser.post("/console/quality/measure"))
         begun = browser.post("/console/requests", ground="17(1)(b)", **KELLER)

@@ -69,7 +69,7 @@ def page(chromium: Any, filled: tuple[Console, str]) -> Iterator[Any]:
     asked: set[str] = set()
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+    page.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
