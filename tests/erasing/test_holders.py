@@ -161,8 +161,11 @@ class TestTraffic(HouseHolderCase):
         log.close()
 
     def traces(self, root: Path) -> Sequence[bytes]:
-        ids = [id.encode() for id in sorted(self.target(root).documents)]
-        return [b"kettle question", *(b"kettle answer " + id for id in ids), *ids, b"kettle voter"]
+        gone = self.target(root).documents
+        with open_house(root / "house") as house:
+            hits = {hit.chunk_id or "" for one in house.traffic.all() for hit in one.shown if hit.document_id in gone}
+        texts = [b"kettle question", b"kettle voter", *(f"kettle answer {id}".encode() for id in gone)]
+        return [*texts, *(chunk_id.encode() for chunk_id in hits)]
 
     def rest(self, root: Path) -> object:
         with open_house(root / "house") as house:

@@ -46,7 +46,7 @@ def speaking(log: TrafficLog, finder: SubjectFinder | None) -> dict[str, Band]:
     if finder is None:
         return {}
     found: dict[str, Band] = {}
-    questions = log.all()
+    questions = log.all(hits=False)
     while batch := list(islice(questions, _AT_A_TIME)):
         for question_id, band in _bands(batch, TypedFinder(finder)):
             if found.get(question_id) != "certain":

@@ -108,13 +108,18 @@ class TrafficLog:
     def _admitted(self, asked: Sequence[Asked]) -> list[Asked]:
         """What may be kept."""
         alive = self._shelf.present({hit.document_id for one in asked for hit in one.shown})
+        is_fenced = self._shelf.fence.epoch > 0  # else nobody ever was
         admitted = []
         for one in asked:
             shown = tuple(hit for hit in one.shown if hit.document_id in alive)
             outdated = one.kind != "search" and len(shown) < len(one.shown)
-            if not outdated and not any(self._shelf.fence.refusal(Print("", text, "", b"")) for text in one.words):
+            if not outdated and not (is_fenced and self._names_somebody(one)):
                 admitted.append(replace(one, shown=shown))
         return admitted
+
+    def _names_somebody(self, one: Asked) -> bool:
+        """Somebody who was erased."""
+        return any(self._shelf.fence.refusal(Print("", text, "", b"")) for text in one.words)
 
     def _row(self, one: Asked) -> dict[str, Any]:
         return {
@@ -180,11 +185,11 @@ class TrafficLog:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def all(self) -> Iterator[Asked]:
-        """All questions, in the order in which they came."""
+    def all(self, *, hits: bool = True) -> Iterator[Asked]:
+        """All questions, in the order in which they came; without ``hits`` for whoever reads their words alone."""
         last = 0  # no reader stays in the database between two batches
         while rows := self._rows(sa.select(_questions).where(_q.number > last).order_by(_q.number).limit(_AT_A_TIME)):
-            yield from self._asked(rows)
+            yield from self._asked(rows, hits=hits)
             last = rows[-1].number
 
     def get(self, question_ids: Collection[str]) -> list[Asked]:
@@ -228,9 +233,9 @@ class TrafficLog:
             size_mb=round(sum(path.stat().st_size for path in files) / 1e6, 3),
         )
 
-    def _asked(self, rows: Sequence[Any]) -> list[Asked]:
+    def _asked(self, rows: Sequence[Any], *, hits: bool = True) -> list[Asked]:
         shown: dict[int, list[Shown]] = {}
-        for batch in batches([row.number for row in rows]):
+        for batch in batches([row.number for row in rows] if hits else []):
             for hit in self._rows(sa.select(_shown).where(_s.question.in_(batch)).order_by(_s.question, _s.rank)):
                 shown.setdefault(hit.question, []).append(Shown(hit.rank, hit.document_id, hit.chunk_id))
         return [
