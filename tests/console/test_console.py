@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import time
 from html.parser import HTMLParser
@@ -367,10 +368,11 @@ def test_live_counts(console: Console) -> None:
 
 
 def test_percentiles_are_read_from_buckets() -> None:
-    buckets = [(0.1, 50.0), (0.2, 100.0), (float("inf"), 100.0)]
+    buckets = [(0.1, 50.0), (0.2, 100.0), (math.inf, 100.0)]
     assert percentile(buckets, 0.5) == pytest.approx(100)
     assert percentile(buckets, 0.95) == pytest.approx(190)
-    assert percentile([(0.1, 0.0), (float("inf"), 5.0)], 0.5) is None
+    assert percentile([(0.1, 0.0), (math.inf, 5.0)], 0.5) == math.inf
+    assert percentile([(0.1, 19.0), (math.inf, 19.0)], 0.95) is None
     assert percentile([], 0.5) is None
 
 

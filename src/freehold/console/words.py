@@ -84,8 +84,22 @@ EXPERIMENTS: Mapping[str, str] = {
     "tune": "Search over settings",
     "train": "Training",
 }
+ROLES: Mapping[str, str] = {
+    "embedder": "this embedder",
+    "adapter": "this adapter",
+    "reranker": "this reranker",
+    "fusion": "these fusion weights",
+}
+_WITHIN = {"quarantine": "documents", "models": "quality", "subject": "requests"}
+"""Pages that stand in another part than their address says."""
 
 _MARKER = re.compile(r"\[(\d{1,4})\]")
+
+
+def part(path: str) -> str:
+    """The part of the console that a page belongs to, by the address of its first page."""
+    _, home, *rest = path.split("/")
+    return f"/{home}/{_WITHIN.get(rest[0], rest[0])}" if rest else f"/{home}"
 
 
 def many(count: int, one: str, more: str = "") -> str:
