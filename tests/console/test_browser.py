@@ -45,7 +45,8 @@ CONTRAST = """() => {
 FOCUSED = """() => {
   const at = document.activeElement;
   const style = getComputedStyle(at);
-  return [at.id || at.textContent.trim() || at.name || at.tagName, style.outlineStyle !== "none" || at.tagName === "BODY"];
+  const isSeen = style.outlineStyle !== "none" || at.tagName === "BODY";
+  return [at.id || at.textContent.trim() || at.name || at.tagName, isSeen];
 }"""
 
 
