@@ -156,8 +156,9 @@ def version(number: int, metric: float, files: Mapping[str, str]) -> ModelVersio
 
 
 def _manifest() -> Manifest:
-    none = "0" * 64
-    return Manifest(none, {"train": 20}, (), {"qrels": 20}, "questions.jsonl", none, ("all",), 1, none, 0, "")
+    return Manifest(
+        "0" * 64, {"train": 20}, (), {"qrels": 20}, "questions.jsonl", "0" * 64, ("all",), 1, "0" * 64, 0, ""
+    )
 
 
 def fill(console: Console, scratch: Path) -> str:

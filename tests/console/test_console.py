@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import time
 from html.parser import HTMLParser
@@ -228,6 +229,13 @@ def test_documents_are_found_by_their_source(console: Console) -> None:
         assert "No source contains" in browser.get("/console/documents", source="letter_keller")
 
 
+def test_a_key_of_a_group_learns_no_counts(console: Console) -> None:
+    key = Keys(console.root).add("depot", ["ask"], groups=["depot"])[1]
+    with console.browser(key=key) as browser:
+        assert "that your key may see" in browser.get("/console/documents")
+        assert "that you may see" in browser.get("/console")
+
+
 def test_what_is_not_there_is_a_page(console: Console) -> None:
     nobody = "00000000-0000-4000-8000-000000000000"
     with console.browser() as browser:
@@ -311,7 +319,10 @@ def test_a_person_is_shown_and_erased(own: Console) -> None:
         file = browser.client.get(f"{path}/certificate.json")
         assert file.headers["content-disposition"].startswith("attachment")
         assert set(file.json()) == {"envelope", "publicKey", "log"}
-        assert "Nothing in the house speaks of them" in browser.post("/console/subject", **KELLER).text
+        after = browser.post("/console/subject", **KELLER).text
+        assert "1 document found" in after
+        assert "may be somebody else" in after
+        assert "HH-4471" not in after
         for told in (page, certificate, browser.get("/console/requests"), browser.get("/console/jobs")):
             assert "Keller" not in told
 
@@ -331,10 +342,19 @@ def test_what_was_measured_is_shown(filled: tuple[Console, str]) -> None:
         short = browser.get(link[1])
         assert "6 queries" in short
         assert "p95 of a search" in short
+        assert "1.000" in short
         report = browser.client.get(f"{link[1]}/report")
         assert "unsafe-inline" not in report.headers["content-security-policy"]
         assert "sha256-" in report.headers["content-security-policy"]
         assert "<h1" in report.text
+
+
+def test_what_was_measured_forgets_with_the_house(filled: tuple[Console, str]) -> None:
+    console, path = filled
+    with console.browser("dpo") as browser:
+        page = browser.get(path)
+    assert "Failed" not in page
+    assert not any(b"letter-keller" in run.read_bytes() for run in console.root.glob("experiments/*/runs/*"))
 
 
 def test_versions_are_promoted_on_purpose(filled: tuple[Console, str]) -> None:
@@ -367,10 +387,11 @@ def test_live_counts(console: Console) -> None:
 
 
 def test_percentiles_are_read_from_buckets() -> None:
-    buckets = [(0.1, 50.0), (0.2, 100.0), (float("inf"), 100.0)]
+    buckets = [(0.1, 50.0), (0.2, 100.0), (math.inf, 100.0)]
     assert percentile(buckets, 0.5) == pytest.approx(100)
     assert percentile(buckets, 0.95) == pytest.approx(190)
-    assert percentile([(0.1, 0.0), (float("inf"), 5.0)], 0.5) is None
+    assert percentile([(0.1, 0.0), (math.inf, 5.0)], 0.5) == math.inf
+    assert percentile([(0.1, 19.0), (math.inf, 19.0)], 0.95) is None
     assert percentile([], 0.5) is None
 
 

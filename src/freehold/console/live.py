@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -19,13 +20,16 @@ router = APIRouter(prefix=HOME, route_class=PageRoute)
 REFRESH_S = 5
 _WINDOW_S = 60.0
 _LEAST_S = 1.0
-_OWN = HOME
-SEARCHES = ("/v1/search", "/v1/ask", "/v1/chat/completions")
+_LEAST = {0.5: 1, 0.95: 20, 0.99: 100}
+"""How many it takes: the largest of a few is no percentile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Of a route or a stage since the start, in milliseconds; None where they lie beyond the last bucket."""
+    """Of a route or a stage since the start, in milliseconds; None where there are too few to tell.
+
+    Infinite where they lie beyond the last bucket.
+    """
 
     name: str
     count: int
@@ -58,16 +62,18 @@ async def live(request: Request, visitor: MayAdmin, service: ServiceOf, paused: 
     requests = _counters(registry, "freehold_requests")
     sampler: Sampler = request.app.state.sampler
     answered = {tuple(labels[name] for name in ("route", "status")): value for labels, value in requests}
-    outward = {key: value for key, value in answered.items() if not key[0].startswith(_OWN)}
+    outward = {key: value for key, value in answered.items() if not key[0].startswith(HOME)}
     failed = {key: value for key, value in answered.items() if key[1].startswith("5")}
     jobs = await documents.jobs(visitor.caller, service)
+    routes = times(registry, "freehold_request_seconds", "route")
     return shown(
         request,
         "live.html.j2",
         refresh_s=0 if paused else REFRESH_S,
         again=f"{HOME}/live?{BY_ITSELF}=1",
         paused=paused,
-        routes=times(registry, "freehold_request_seconds", "route"),
+        routes=[one for one in routes if not one.name.startswith(HOME)],
+        pages=[one for one in routes if one.name.startswith(HOME)],
         stages=times(registry, "freehold_stage_seconds", "walk", "stage"),
         rate=sampler.rate_per_s(sum(outward.values()), time.monotonic()),
         total=int(sum(answered.values())),
@@ -112,15 +118,15 @@ def times(registry: CollectorRegistry, name: str, *labels: str) -> list[Times]:
 def percentile(buckets: Iterable[tuple[float, float]], share: float) -> float | None:
     """Milliseconds by linear interpolation in cumulative buckets (upper bound in seconds, count), the last unbounded.
 
-    None where there is nothing, or where it lies in the last bucket.
+    None where there are too few to tell, infinite where it lies in the last bucket.
     """
     rows = list(buckets)
     total = rows[-1][1] if rows else 0
-    if not total:
+    if total < _LEAST[share]:
         return None
     wanted, below, lower = share * total, 0.0, 0.0
     for upper, count in rows[:-1]:
         if count >= wanted:
             return 1000 * (lower + (upper - lower) * (wanted - below) / (count - below))
         below, lower = count, upper
-    return None
+    return math.inf

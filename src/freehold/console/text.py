@@ -82,10 +82,16 @@ def _blocks(document: Document, start: int, end: int, mark: tuple[int, int] | No
     at = start
     for heading in sorted(document.headings, key=lambda heading: heading.start):
         if at <= heading.start < heading.end <= end:
-            yield from _block(document.text, at, heading.start, 0, mark)
+            yield from _block(document.text, at, _line_start(document.text, at, heading.start), 0, mark)
             yield from _block(document.text, heading.start, heading.end, heading.level, mark)
             at = heading.end
     yield from _block(document.text, at, end, 0, mark)
+
+
+def _line_start(text: str, at: int, heading: int) -> int:
+    """Where a heading's line begins, if only signs of Markdown stand before it there."""
+    start = max(at, text.rfind("\n", at, heading) + 1)
+    return heading if text[start:heading].strip("# \t") else start
 
 
 def _block(text: str, start: int, end: int, level: int, mark: tuple[int, int] | None) -> Iterator[Block]:

@@ -65,12 +65,18 @@ PLACES: Mapping[str, str] = {
     "recipients": "Those whom the data was passed on to (to be told, Art. 19)",
     "base-models": "What the base models learned before they came here",
     "block-devices": "Traces below the file system: flash cells, snapshots of disks",
+    "index-server": "Files and snapshots of the server that keeps the vectors",
 }
 PENDING: Mapping[str, str] = {
     "decisions": "A person has to decide on documents",
     "models": "Models that learned from the person are not replaced yet",
     "backups": "Backups hold keys that are out of reach",
     "tracking-server": "A tracking server still keeps what was learned, or cannot be reached",
+}
+LEVELS: Mapping[str, str] = {
+    "physical": "no byte is left",
+    "crypto": "its key is destroyed",
+    "logical": "a server gives nothing of it back",
 }
 DECISIONS: Mapping[str, tuple[str, str]] = {
     "passed": ("passed", "Passed"),
@@ -84,8 +90,22 @@ EXPERIMENTS: Mapping[str, str] = {
     "tune": "Search over settings",
     "train": "Training",
 }
+ROLES: Mapping[str, str] = {
+    "embedder": "this embedder",
+    "adapter": "this adapter",
+    "reranker": "this reranker",
+    "fusion": "these fusion weights",
+}
+_WITHIN = {"quarantine": "documents", "models": "quality", "subject": "requests"}
+"""Pages that stand in another part than their address says."""
 
 _MARKER = re.compile(r"\[(\d{1,4})\]")
+
+
+def part(path: str) -> str:
+    """The part of the console that a page belongs to, by the address of its first page."""
+    _, home, *rest = path.split("/")
+    return f"/{home}/{_WITHIN.get(rest[0], rest[0])}" if rest else f"/{home}"
 
 
 def many(count: int, one: str, more: str = "") -> str:

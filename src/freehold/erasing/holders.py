@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
 from freehold.backup import KEYS
@@ -31,6 +32,8 @@ from freehold.tuning.sets import TRAINING
 
 ERASED = "erased"
 """Stands where a document was named."""
+_PASSAGE = re.compile(r"(?:\[\d+:\d+\]|#[\d.]+)$")
+"""What a ranking of passages adds to the name of a document."""
 WAIT = "end the processes that read the house, or wait for them, and run the command again"
 
 
@@ -441,14 +444,22 @@ def _resealed(manifest: Manifest, examples: Sequence[Example]) -> Manifest:
     )
 
 
+def _names_of(source: str) -> Iterator[str]:
+    """A source as rankings may call it: itself, or, after a label, the end of its path or its file name alone."""
+    parts = source.split("/")
+    yield from ("/".join(parts[at:]) for at in range(len(parts)))
+    yield PurePosixPath(source).stem
+
+
 def _rewritten(path: Path, target: Target) -> str | None:
     """A ranking without the names of what is erased; None where it names nothing of it."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    called = {name for source in target.sources for name in _names_of(source)}
     changed = False
     for at, line in enumerate(lines):
         columns = line.split(" ")
         name = unquote(columns[2]) if len(columns) > 2 else ""
-        if name in target.sources or _is_about(name, target.finder):
+        if _PASSAGE.sub("", name) in called or _is_about(name, target.finder):
             lines[at] = " ".join([*columns[:2], quote(f"{ERASED}:{at}"), *columns[3:]])
             changed = True
     return "".join(lines) if changed else None
