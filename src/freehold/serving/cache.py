@@ -20,6 +20,8 @@ class Cache:
         self._size = size
         self._kept: OrderedDict[Hashable, Found] = OrderedDict()
         self._of: Hashable = None
+        self.hits = 0
+        self.misses = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -33,8 +35,11 @@ class Cache:
     def get(self, search: Search) -> Found | None:
         """What was found for it before."""
         found = self._kept.get(_key(search))
-        if found is not None:
-            self._kept.move_to_end(_key(search))
+        if found is None:
+            self.misses += 1
+            return None
+        self._kept.move_to_end(_key(search))
+        self.hits += 1
         return found
 
     def put(self, search: Search, found: Found, state: Hashable) -> None:
