@@ -156,9 +156,8 @@ def version(number: int, metric: float, files: Mapping[str, str]) -> ModelVersio
 
 
 def _manifest() -> Manifest:
-    return Manifest(
-        "0" * 64, {"train": 20}, (), {"qrels": 20}, "questions.jsonl", "0" * 64, ("all",), 1, "0" * 64, 0, ""
-    )
+    none = "0" * 64
+    return Manifest(none, {"train": 20}, (), {"qrels": 20}, "questions.jsonl", none, ("all",), 1, none, 0, "")
 
 
 def fill(console: Console, scratch: Path) -> str:

@@ -66,6 +66,8 @@ async def live(request: Request, visitor: MayAdmin, service: ServiceOf, paused: 
     failed = {key: value for key, value in answered.items() if key[1].startswith("5")}
     jobs = await documents.jobs(visitor.caller, service)
     routes = times(registry, "freehold_request_seconds", "route")
+    stages = times(registry, "freehold_stage_seconds", "walk", "stage")
+    hits = int(_sum(registry, "freehold_cache_hits"))
     return shown(
         request,
         "live.html.j2",
@@ -74,7 +76,7 @@ async def live(request: Request, visitor: MayAdmin, service: ServiceOf, paused: 
         paused=paused,
         routes=[one for one in routes if not one.name.startswith(HOME)],
         pages=[one for one in routes if one.name.startswith(HOME)],
-        stages=times(registry, "freehold_stage_seconds", "walk", "stage"),
+        stages=stages,
         rate=sampler.rate_per_s(sum(outward.values()), time.monotonic()),
         total=int(sum(answered.values())),
         failed={f"{route}, status {status}": int(value) for (route, status), value in sorted(failed.items())},
@@ -84,7 +86,9 @@ async def live(request: Request, visitor: MayAdmin, service: ServiceOf, paused: 
         engines=service.fleet.states,
         wanted=service.fleet.size,
         waiting=service.fleet.waiting,
-        cache=service.cache,
+        cached=len(service.cache),
+        hits=hits,
+        searches=hits + sum(one.count for one in stages if one.name == "search, total"),
         jobs=[job for job in jobs if job.state in {"waiting", "running"}],
     )
 
@@ -97,6 +101,11 @@ def _counters(registry: CollectorRegistry, name: str) -> list[tuple[Mapping[str,
         for sample in family.samples
         if sample.name == f"{name}_total"
     ]
+
+
+def _sum(registry: CollectorRegistry, name: str) -> float:
+    families = (family for family in registry.collect() if family.name == name)
+    return sum(s.value for family in families for s in family.samples if s.name in {name, f"{name}_total"})
 
 
 def times(registry: CollectorRegistry, name: str, *labels: str) -> list[Times]:
