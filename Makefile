@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 # The CPU build where an index has one by this name; a plain torch may be a CUDA build of several gigabytes.
 TORCH  ?= torch==2.13.0
-.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-tuning bench-erasure bench-erasure-peers deploy-check docs clean
+.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-tuning bench-erasure bench-erasure-peers bench-load deploy-check docs clean
 
 help:             ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ bench-erasure: $(VENV)/dev  ## a town erased, mutants caught, cost by size (two 
 
 bench-erasure-peers: $(VENV)/dev .bench/erasure/made  ## other erasure tools and stores under the same checks (ten minutes)
 	@$(BIN)/python bench/erasure/peers.py --save
+
+bench-load: $(VENV)/dev  ## the service under load on 13,012 passages (half an hour, nothing else running): DATA=folder
+	@$(BIN)/python bench/load/run.py $(if $(DATA),--data $(DATA)) --save
 
 bench-tuning: $(VENV)/dev  ## what tuning is worth on real sets (an hour or two): DATA=their folder
 	@$(BIN)/python bench/tuning/run.py $(if $(DATA),--data $(DATA))
