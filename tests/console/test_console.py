@@ -387,6 +387,9 @@ def test_live_counts(console: Console) -> None:
         assert 'content="5; url=/console/live?auto=1"' in page
         assert "<code>/console/documents</code>" in page
         assert "<code>ask, generate</code>" in page
+        assert "<code>/v1/search</code>" in page
+        assert "50 %" in page
+        assert "of 2 searches answered from it" in page
         assert "is not watched yet" in page
         assert "http-equiv" not in browser.get("/console/live", paused=1)
 
