@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 
 from freehold import config
-from freehold.core.access import Groups
 from freehold.core.errors import HouseBusy, StorageFault, UsageError
 from freehold.core.faults import step
 from freehold.core.files import rewrite, shred, shred_tree, storage_fault, sync_tree, write_durably
 from freehold.core.ids import canonical_json, new_id
 from freehold.core.records import from_json, to_json
-from freehold.core.shelf import Changes, Entry, NearDuplicate, Vectors
+from freehold.core.shelf import Changes, Entry, Hold, NearDuplicate, Vectors
 from freehold.core.types import Chunk, Document, TokenCodes
 from freehold.house import House
 from freehold.journeys.ingest import Progress
@@ -38,8 +37,11 @@ REQUESTS = "request:"
 """The same of the keys under which it lies sealed whom a request is about."""
 COPIES = "key_files"
 """Fact: where key files were written."""
-ACCESS = "house/access"
-"""The unit that says which documents belong to which groups: they change, and a document's own unit does not."""
+FACTS = "house/facts"
+RIGHTS = "house/rights"
+"""The unit that says of each document who may see it, for whom it is hidden, and under which hold it is: that changes,
+and a document's own unit does not.
+"""
 FORMAT = 1
 _FOLDERS = ("training", "models", "experiments", "requests")
 """Of which each entry is a unit."""
@@ -193,6 +195,8 @@ def _rebuilt(
             raise ValueError("a key of another length")
     except (KeyError, TypeError, AttributeError, ValueError):
         raise UsageError("the key file or the backup is not of its form", hint="take another copy") from None
+    if not {FACTS, RIGHTS} <= set(units):
+        raise UsageError("the key file is not this backup's", hint="give the one that was written with it")
     for name in units:
         if not name.startswith("documents/"):
             _unpack(building, name, json.loads(_open_unit(source / name, name, keys[name])))
@@ -201,11 +205,11 @@ def _rebuilt(
         for name, key in all_keys.items():
             house.shelf.vault.put(name, key)
         documents = [name for name in units if name.startswith("documents/")]
-        access = json.loads(_open_unit(source / ACCESS, ACCESS, keys[ACCESS])) if ACCESS in units else {}
+        rights = json.loads(_open_unit(source / RIGHTS, RIGHTS, keys[RIGHTS]))
         for start in range(0, len(documents), _BATCH):
-            _take_in(house, [(source / n, n, keys[n]) for n in documents[start : start + _BATCH]], access)
+            _take_in(house, [(source / n, n, keys[n]) for n in documents[start : start + _BATCH]], rights)
             progress("restore", min(start + _BATCH, len(documents)), len(documents))
-        _facts(house, json.loads(_open_unit(source / "house/facts", "house/facts", keys["house/facts"])))
+        _facts(house, json.loads(_open_unit(source / FACTS, FACTS, keys[FACTS])))
         if house.stats().chunks:
             with writer_lock(building):
                 house.sync_indexes(progress)
@@ -220,8 +224,8 @@ def _rebuilt(
 
 def _units(house: House) -> Iterator[tuple[str, Any]]:
     """(name, what gives its bytes) of all that a backup holds."""
-    yield "house/facts", lambda: canonical_json({key: house.shelf.fact(key) for key in _FACTS}).encode()
-    yield ACCESS, lambda: canonical_json(_access(house)).encode()
+    yield FACTS, lambda: canonical_json({key: house.shelf.fact(key) for key in _FACTS}).encode()
+    yield RIGHTS, lambda: canonical_json(_rights(house)).encode()
     yield "house/files", lambda: canonical_json(_packed(house.root, _WHOLE)).encode()
     for document_id in sorted(house.shelf.document_ids()):
         yield f"documents/{document_id}", lambda document_id=document_id: _document(house, document_id)
@@ -232,8 +236,16 @@ def _units(house: House) -> Iterator[tuple[str, Any]]:
             yield name, lambda name=name: canonical_json(_packed(house.root, [name])).encode()
 
 
-def _access(house: House) -> dict[str, Groups]:
-    return {known.document_id: known.groups for known in house.shelf.known().values()}
+def _rights(house: House) -> dict[str, Any]:
+    hidden, holds = house.shelf.restricted(), house.shelf.holds()
+    return {
+        known.document_id: {
+            "groups": known.groups,
+            "restricted": sorted(hidden.get(known.document_id, ())),
+            "hold": to_json(holds.get(known.document_id)),
+        }
+        for known in house.shelf.known().values()
+    }
 
 
 _FACTS = ("format", "embedder", "embedder_name", "revision")
@@ -250,7 +262,7 @@ def _packed(root: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def _unpack(root: Path, name: str, files: Mapping[str, str]) -> None:
-    if name in {"house/facts", ACCESS}:
+    if name in {FACTS, RIGHTS}:
         return
     for place, data in files.items():
         path = (root / place).resolve()
@@ -281,19 +293,18 @@ def _document(house: House, document_id: str) -> bytes:
             ]
             for maker, made in shelf.made(document_id).items()
         },
-        "restricted": sorted(shelf.restricted().get(document_id, ())),
     }
     return canonical_json(entry).encode("utf-8", "surrogatepass")
 
 
-def _take_in(house: House, units: Sequence[tuple[Path, str, bytes]], access: Mapping[str, Sequence[str]]) -> None:
-    """Documents as they were, under their ids; in the groups that ``access`` says, else in those that they were in."""
+def _take_in(house: House, units: Sequence[tuple[Path, str, bytes]], rights: Mapping[str, Any]) -> None:
+    """Documents as they were, under their ids, seen and hidden as ``rights`` says, from the first."""
     founding = ""
     entries, hidden, more = [], {}, []
     for path, name, key in units:
         kept = json.loads(_open_unit(path, name, key))
         document = from_json(Document, kept["document"])
-        document = replace(document, groups=tuple(access.get(document.id, document.groups)))
+        document = replace(document, groups=tuple(rights[document.id]["groups"]))
         chunks = tuple(from_json(Chunk, chunk) for chunk in kept["chunks"])
         made = {maker: {row[0]: _vectors(row) for row in rows} for maker, rows in kept["vectors"].items()}
         founding = next((maker for maker, rows in made.items() if len(rows) == len(chunks)), "")
@@ -313,9 +324,13 @@ def _take_in(house: House, units: Sequence[tuple[Path, str, bytes]], access: Map
                 original=_bytes(kept["original"]),
             )
         )
-        hidden[document.id] = kept["restricted"]
+        hidden[document.id] = rights[document.id]["restricted"]
         more += list(made.items())
     house.shelf.commit(Changes(add=entries, restrict=hidden))
+    for entry in entries:
+        hold = rights[entry.document.id]["hold"]
+        if hold:
+            house.shelf.hold(entry.document.id, from_json(Hold, hold))
     for maker, rows in more:
         house.shelf.put_vectors(maker, rows)
 

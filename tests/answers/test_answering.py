@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from simulator import Script, serving
 
 from freehold.core.errors import EndpointFault
 from freehold.core.experiment import AnswerResult
 from freehold.house import House
 from freehold.measuring.evaluate import Request, evaluate
+from simulator import Script, serving
 
 PAPERS = {
     "kiln": "The kiln is fired every second Friday at six in the evening.",

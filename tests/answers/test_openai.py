@@ -5,13 +5,13 @@ import socket
 import time
 
 import pytest
-from simulator import GONE, Script, serving
 
 from freehold.core.errors import EndpointFault, SettingsError
 from freehold.models import generate_openai
 from freehold.models.generate import NOT_FOUND
 from freehold.models.generate_openai import OpenAIGenerator
 from freehold.testing.generator import PASSAGES, QUESTION, GeneratorCase
+from simulator import GONE, Script, serving
 
 KEY = "sk-very-secret"
 

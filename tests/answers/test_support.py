@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator import GONE, Script, serving
 
 from freehold.core.errors import EndpointFault, SettingsError, UsageError
 from freehold.core.ports import SupportJudge
@@ -31,6 +30,7 @@ from freehold.measure.answers import Cited
 from freehold.models import generate_openai
 from freehold.models.judge_openai import OpenAIJudge
 from freehold.testing.support_judge import SupportJudgeCase
+from simulator import GONE, Script, serving
 
 KEY = "sk-very-secret"
 QUESTION = "How high is the excess?"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from practice import ANNA, OTHERS, SUBJECT, TRACES, copied, freehold, residue, texts, told
 
+from freehold.core.shelf import Hold
 from freehold.house import open_house
 
 
@@ -34,6 +35,20 @@ def test_a_restored_house_is_the_house(made, tmp_path):
         assert [leaf.kind for leaf in new.ledger.leaves()][-2:] == ["backup.restored", "ingest.committed"]
 
 
+def test_what_was_hidden_or_held_since_the_first_backup_is_so_in_the_restored_house(made, tmp_path):
+    house = copied(made, tmp_path)
+    folder, keys = backed_up(house, tmp_path)
+    with open_house(house) as opened:
+        first, second, *_ = sorted(opened.shelf.document_ids())
+        opened.shelf.restrict([first], "restriction:one")
+        opened.shelf.hold(second, Hold("17(3)(e)", "2030-01-01"))
+    backed_up(house, tmp_path)
+    told("restore", folder, "--keys", keys, house=tmp_path / "new")
+    with open_house(tmp_path / "new") as new:
+        assert {id: set(for_whom) for id, for_whom in new.shelf.restricted().items()} == {first: {"restriction:one"}}
+        assert new.shelf.holds() == {second: Hold("17(3)(e)", "2030-01-01")}
+
+
 def test_a_backup_holds_no_word_and_is_noise_without_its_keys(made, tmp_path):
     house = copied(made, tmp_path)
     folder, keys = backed_up(house, tmp_path)
@@ -41,7 +56,9 @@ def test_a_backup_holds_no_word_and_is_noise_without_its_keys(made, tmp_path):
     Path(keys).write_text(
         json.dumps({"format": 1, "keys": {}, "fence": {"key": "00" * 32, "prints": [], "signatures": []}})
     )
-    assert freehold("restore", folder, "--keys", keys, house=tmp_path / "new").returncode != 0
+    refused = freehold("restore", folder, "--keys", keys, house=tmp_path / "new")
+    assert refused.returncode == 2
+    assert "not this backup's" in refused.stderr
     assert not (tmp_path / "new").exists()
 
 

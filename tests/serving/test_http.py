@@ -115,7 +115,7 @@ def test_a_body_that_is_too_long_is_refused(server: Server):
     assert response.status_code == 413
 
 
-def test_a_request_that_never_ends_is_cut_off_and_holds_nobody_up(server: Server):
+def test_a_request_that_does_not_end_holds_nobody_up(server: Server):
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"POST /v1/search HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
         assert server.found("kilns")
@@ -131,10 +131,7 @@ def test_what_is_no_request_is_told_so(server: Server, body: bytes):
     assert "Traceback" not in response.text
 
 
-def test_a_deadline_is_kept_by_reranking_less(server: Server):
-    with server.client() as client:
-        response = client.post("/v1/search", json={"query": QUESTION, "timeout_ms": 10})
-    assert response.status_code in {200, 504}
+def test_a_caller_may_want_less_reranking(server: Server):
     assert server.post("/v1/search", {"query": QUESTION, "rerank_depth": 0}).json()["rerank_depth"] == 0
 
 

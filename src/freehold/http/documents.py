@@ -6,7 +6,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, UploadFile
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 
 from freehold.core.access import checked
 from freehold.core.errors import StorageFault
@@ -195,8 +195,3 @@ async def begin(
     made = await service.house(lambda _: service.jobs.add(kind, given, key=caller.id, files=files or ()))
     service.wake()
     return told(service, made)
-
-
-def accepted(job: JobOut) -> JSONResponse:
-    """202, with where to look."""
-    return JSONResponse(job.model_dump(), 202, {"Location": f"/v1/jobs/{job.id}"})

@@ -45,11 +45,9 @@ def ask(
 ) -> Answer:
     """Answer from the house's documents alone, and of these from what the query's caller may see.
 
-    ``found``: what was found for the query already, of which nothing is asked of the index any more.
-
     ``on_text`` receives the generator's words as they come; the returned answer may have fewer, since a sentence that
-    no cited span supports is taken out. Raises EndpointFault when the generator fails, and
-    SettingsError when not one passage fits its context window.
+    no cited span supports is taken out. ``found``: what was found for the query already, which saves the search. Raises
+    EndpointFault when the generator fails, and SettingsError when not one passage fits its context window.
     """
     watch = Stopwatch()
     if found is None:

@@ -36,8 +36,16 @@ class Desk:
         self._lock = threading.Lock()
         self._users = 1
         self._plans: dict[Mode | None, Plan] = {}
+        try:
+            self._open()
+        except BaseException:
+            self._house.close()
+            raise
+
+    def _open(self) -> None:
         self._wanted = self._live()
-        self._engines = self._opened()
+        self._engines = self._house.engines() if self._house.stats().chunks else None
+        """None for a house that is empty as yet."""
         if self._engines is not None:
             self._warm_up()
         models = {"embedder": self._house.embedder.info.name, "generator": self._house.settings.generator.kind}
@@ -45,12 +53,6 @@ class Desk:
             models["reranker"] = self._house.reranker.name
         generation = self._house.generation()
         self.state = State(generation.revision if generation else 0, self._wanted[1], models)
-
-    def _opened(self) -> Engines | None:
-        """None for a house that is empty as yet."""
-        if not self._house.stats().chunks:
-            return None
-        return self._house.engines()
 
     def _live(self) -> tuple[int, int]:
         return self._house.shelf.revision, self._house.registry.lineup().number

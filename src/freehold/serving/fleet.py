@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from queue import SimpleQueue
@@ -46,7 +46,6 @@ class _Waiting:
 
     future: asyncio.Future[Any]
     on_text: Callable[[str], None] | None
-    since: float = field(default_factory=time.monotonic)
 
 
 class Fleet:
@@ -81,11 +80,6 @@ class Fleet:
     def states(self) -> list[State]:
         """What each engine that is up answers with."""
         return [engine.state for engine in self._engines if engine.state is not None]
-
-    @property
-    def pids(self) -> list[int]:
-        """Of the processes."""
-        return [engine.pid for engine in self._engines if engine.pid]
 
     async def ask(self, message: Message, *, timeout_s: float, on_text: Callable[[str], None] | None = None) -> Any:
         """The reply to a message.
@@ -129,10 +123,6 @@ class _Engine:
         self.waiting: dict[int, _Waiting] = {}
         self.state: State | None = None
         """None while it is not up."""
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid if self._process else 0
 
     async def start(self) -> None:
         ours, theirs = Pipe()

@@ -34,7 +34,6 @@ class Runner:
         self._root, self._jobs, self._on_end = root, jobs, on_end
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._process: asyncio.subprocess.Process | None = None
         self.current: Job | None = None
 
     def start(self) -> None:

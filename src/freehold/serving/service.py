@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -165,11 +164,13 @@ class Service:
     async def _follow(self) -> None:
         """Have the engines go over to what is live, soon after it changed."""
         while True:
-            with contextlib.suppress(FreeholdError):
+            try:
                 state = self._watch.state()
                 self.cache.see(state)
                 if not self._are_at(state):
                     await self.fleet.refresh()
+            except Exception as error:  # a look that failed is no reason never to look again
+                log.warning("house not looked at", extra={"error": type(error).__name__})
             await self._write_down()
             self.metrics.see(self.fleet, self.cache)
             await asyncio.sleep(_LOOK_S)
