@@ -33,10 +33,15 @@ class Caller:
         return not groups or not self.groups.isdisjoint(groups)
 
 
+def is_name(word: str) -> bool:
+    """Whether a group may be called so."""
+    return _NAME.fullmatch(word) is not None
+
+
 def checked(names: Iterable[str]) -> Groups:
     """Names of groups as a document keeps them. Raises UsageError for what is no name of a group."""
     groups = tuple(sorted(set(names)))
-    if not all(_NAME.fullmatch(name) for name in groups):
+    if not all(map(is_name, groups)):
         hint = "begin with a small letter or a digit; then small letters, digits, '.', '_' and '-', 64 signs at most"
         raise UsageError("that is no name of a group", hint=hint)
     return groups

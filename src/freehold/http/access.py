@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from freehold.core.access import Caller as Reader
+from freehold.core.access import is_name
 from freehold.http.problems import Refused
 from freehold.serving.keys import SCOPES, Scope
 from freehold.serving.service import Service
@@ -147,7 +148,11 @@ def _from_claims(claims: dict[str, Any]) -> Caller:
 
     said = [*str(claims.get("scope", "")).split(), *_strings(claims.get("roles"))]
     scopes = tuple(scope for scope in SCOPES if f"freehold:{scope}" in said)
-    groups = None if "freehold:all-documents" in said else tuple(sorted(set(_strings(claims.get("groups")))))
+    groups = (
+        None
+        if "freehold:all-documents" in said
+        else tuple(sorted(filter(is_name, set(_strings(claims.get("groups"))))))
+    )
     subject = sha256_hex(str(claims["sub"]).encode())[:32]
     return Caller(subject, "token", scopes, groups)
 

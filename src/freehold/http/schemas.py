@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,23 +40,24 @@ class AskBody(Body):
 
 
 class HitOut(BaseModel):
-    """A passage."""
+    """A stretch of a document that may hold the answer."""
 
-    rank: int
-    score: float
-    chunk_id: str
+    rank: int = Field(description="1 is the best.")
+    score: float = Field(description="Comparable within this result alone.")
+    chunk_id: str = Field(description="Of the passage, for feedback.")
     document_id: str
-    source: str
+    source: str = Field(description="Where the document came from: a path, a name under `upload:`, the id of a record.")
     title: str
-    page: int | None
-    start: int
-    end: int
-    language: str
-    headings: list[str]
+    page: int | None = Field(description="Counted from 1; null where the format has no pages.")
+    start: int = Field(description="First character in the document's text.")
+    end: int = Field(description="The character after the last.")
+    language: str = Field(description="ISO 639-1, or und.")
+    headings: list[str] = Field(description="Headings above the passage, the outermost first.")
     text: str
 
     @classmethod
-    def of(cls, hit: Hit) -> HitOut:
+    def of(cls, hit: Hit, **more: str) -> Self:
+        """``more``: fields of a subclass."""
         return cls(
             rank=hit.rank,
             score=hit.score,
@@ -70,6 +71,7 @@ class HitOut(BaseModel):
             language=hit.language,
             headings=list(hit.heading_path),
             text=hit.text,
+            **more,
         )
 
 
@@ -96,9 +98,9 @@ class SearchOut(BaseModel):
 
 
 class CitationOut(BaseModel):
-    """An exact span of a document that supports a sentence; `marker` is the number in the text."""
+    """An exact span of a document that supports the sentence with its marker."""
 
-    marker: int
+    marker: int = Field(description="The number in square brackets in the answer.")
     document_id: str
     source: str
     page: int | None
@@ -107,7 +109,8 @@ class CitationOut(BaseModel):
     quote: str
 
     @classmethod
-    def of(cls, citation: Citation) -> CitationOut:
+    def of(cls, citation: Citation, **more: str) -> Self:
+        """``more``: fields of a subclass."""
         return cls(
             marker=citation.marker,
             document_id=citation.document_id,
@@ -116,6 +119,7 @@ class CitationOut(BaseModel):
             start=citation.start,
             end=citation.end,
             quote=citation.quote,
+            **more,
         )
 
 

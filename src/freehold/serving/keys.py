@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
+from freehold.core.access import checked
 from freehold.core.errors import StorageFault, UsageError
 from freehold.core.files import write_durably
 from freehold.core.ids import canonical_json, new_id
@@ -82,13 +83,16 @@ class Keys:
     def add(
         self, name: str, scopes: Collection[Scope], *, groups: Collection[str] | None = None, days: int = 0
     ) -> tuple[Key, str]:
-        """Make one; the string is what its bearer shows, and is nowhere kept. ``days``: 0 is without end."""
+        """Make one; the string is what its bearer shows, and is nowhere kept. ``days``: 0 is without end.
+
+        Raises UsageError for what is no name of a group.
+        """
         with self._alone():
             now = datetime.now(UTC)
             key, secret = _made(name, tuple(s for s in SCOPES if s in scopes), now)
             key = replace(
                 key,
-                groups=None if groups is None else tuple(sorted(set(groups))),
+                groups=None if groups is None else checked(groups),
                 expires=(now + timedelta(days=days)).isoformat(timespec="seconds") if days else "",
             )
             self._write([*self.all(), key])

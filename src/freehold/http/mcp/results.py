@@ -7,8 +7,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field
 
 from freehold.core.experiment import Estimate, Experiment
-from freehold.core.types import Citation, Document, Hit
-from freehold.http.schemas import DocumentOut
+from freehold.core.types import Document
+from freehold.http.schemas import CitationOut, DocumentOut, HitOut
 from freehold.serving.messages import Answered
 
 NOTE = (
@@ -24,38 +24,10 @@ class Data(BaseModel):
     note: str = Field(default=NOTE, description="How to read what follows.")
 
 
-class Passage(BaseModel):
+class Passage(HitOut):
     """A stretch of a document that may hold the answer."""
 
-    rank: int = Field(description="1 is the best.")
-    score: float = Field(description="Comparable within this result alone.")
-    document_id: str
     uri: str = Field(description="The document as a resource.")
-    source: str = Field(description="Where the document came from: a path, or the id of a record.")
-    title: str
-    page: int | None = Field(description="Counted from 1; null where the format has no pages.")
-    start: int = Field(description="First character in the document's text.")
-    end: int = Field(description="The character after the last.")
-    language: str = Field(description="ISO 639-1, or und.")
-    headings: list[str] = Field(description="Headings above the passage, the outermost first.")
-    text: str
-
-    @classmethod
-    def of(cls, hit: Hit) -> Self:
-        return cls(
-            rank=hit.rank,
-            score=hit.score,
-            document_id=hit.document_id,
-            uri=uri_of(hit.document_id),
-            source=hit.source,
-            title=hit.title,
-            page=hit.page,
-            start=hit.start,
-            end=hit.end,
-            language=hit.language,
-            headings=list(hit.heading_path),
-            text=hit.text,
-        )
 
 
 class Passages(Data):
@@ -65,30 +37,10 @@ class Passages(Data):
     passages: list[Passage]
 
 
-class Quote(BaseModel):
+class Quote(CitationOut):
     """An exact stretch of a document that supports the sentence with its marker."""
 
-    marker: int = Field(description="The number in square brackets in the answer.")
-    document_id: str
     uri: str
-    source: str
-    page: int | None
-    start: int
-    end: int
-    quote: str
-
-    @classmethod
-    def of(cls, citation: Citation) -> Self:
-        return cls(
-            marker=citation.marker,
-            document_id=citation.document_id,
-            uri=uri_of(citation.document_id),
-            source=citation.source,
-            page=citation.page,
-            start=citation.start,
-            end=citation.end,
-            quote=citation.quote,
-        )
 
 
 class Reply(Data):
@@ -108,7 +60,7 @@ class Reply(Data):
         return cls(
             id=id,
             answer=answer.text,
-            citations=[Quote.of(one) for one in answer.citations],
+            citations=[Quote.of(one, uri=uri_of(one.document_id)) for one in answer.citations],
             abstained=answer.abstained,
             supported=answer.supported,
             degraded=answered.degraded,

@@ -141,7 +141,7 @@ async def search(
         found = await service.search(asked, timeout_s=service.settings.server.timeout_s, parent=ctx.headers or {})
         id = new_id()
         heard.searched(service, id, asked, caller, found)
-        return Passages(id=id, passages=[Passage.of(hit) for hit in found.hits])
+        return Passages(id=id, passages=[Passage.of(hit, uri=uri_of(hit.document_id)) for hit in found.hits])
 
 
 async def ask(ctx: Told, question: Annotated[Text, Field(description="One question, in words.")]) -> Reply:
