@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,3 +158,12 @@ def test_what_is_under_way_is_answered_before_the_end(own: Path):
 
         assert asyncio.run(both()).status_code == 200
         assert server.stop() == 0
+
+
+def test_a_service_that_cannot_start_says_why(own: Path):
+    live.settings(own, '[embedder]\nmodel = "no-such-model"')
+    command = [sys.executable, "-c", "from freehold.cli.main import main; main()", "--house", str(own), "serve"]
+    done = subprocess.run([*command, "--port", "0"], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3
+    assert "hint:" in done.stderr
+    assert "Traceback" not in done.stderr

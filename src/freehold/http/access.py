@@ -148,11 +148,8 @@ def _from_claims(claims: dict[str, Any]) -> Caller:
 
     said = [*str(claims.get("scope", "")).split(), *_strings(claims.get("roles"))]
     scopes = tuple(scope for scope in SCOPES if f"freehold:{scope}" in said)
-    groups = (
-        None
-        if "freehold:all-documents" in said
-        else tuple(sorted(filter(is_name, set(_strings(claims.get("groups"))))))
-    )
+    named = tuple(sorted({group for group in _strings(claims.get("groups")) if is_name(group)}))
+    groups = None if "freehold:all-documents" in said else named
     subject = sha256_hex(str(claims["sub"]).encode())[:32]
     return Caller(subject, "token", scopes, groups)
 

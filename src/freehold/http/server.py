@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import signal
@@ -43,7 +44,10 @@ def log_to_stderr() -> None:
 
 
 def run(service: Service, *rooms: Callable[[FastAPI], None], host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; requests that are under way are answered first. ``rooms``: see ``create_app``."""
+    """Serve until SIGTERM or SIGINT; requests that are under way are answered first. ``rooms``: see ``create_app``.
+
+    Raises what the service fails to start with.
+    """
     log_to_stderr()
     config = uvicorn.Config(
         create_app(service, *rooms),
@@ -56,6 +60,15 @@ def run(service: Service, *rooms: Callable[[FastAPI], None], host: str, port: in
         timeout_graceful_shutdown=_DRAIN_S,
         h11_max_incomplete_event_size=64 << 10,
     )
+    asyncio.run(_serve(service, config))
+
+
+async def _serve(service: Service, config: uvicorn.Config) -> None:
+    try:
+        await service.start()  # before uvicorn, which would log a traceback and hide the error
+    except BaseException:
+        await service.stop()
+        raise
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more when it has ended as it was told
         signal.signal(number, lambda *_: None)
-    uvicorn.Server(config).run()
+    await uvicorn.Server(config).serve()

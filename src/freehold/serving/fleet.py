@@ -138,7 +138,10 @@ class _Engine:
         name = f"engine-{self._place}"
         threading.Thread(target=self._listen, args=(ours, loop), name=name, daemon=True).start()
         threading.Thread(target=_send_all, args=(ours, self._outbox), name=f"to-{name}", daemon=True).start()
-        self.state = await asyncio.wait_for(up, START_S)
+        try:
+            self.state = await asyncio.wait_for(up, START_S)
+        except TimeoutError:
+            raise HouseFault(f"an engine process did not start in {START_S:.0f} s", hint="see the log") from None
 
     def _listen(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread of its own: every reply is handed to the loop, until the process ends."""
@@ -182,7 +185,7 @@ class _Engine:
             self._reap()
             try:
                 await self.start()
-            except (FreeholdError, TimeoutError):
+            except FreeholdError:
                 self._lost += 1
             else:
                 return

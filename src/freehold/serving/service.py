@@ -58,7 +58,9 @@ class Service:
         self.draining = False
 
     async def start(self) -> None:
-        """Return when searches are answered. Raises what the engines fail with."""
+        """Return when searches are answered, at once where they are. Raises what the engines fail with."""
+        if self._tasks:
+            return
         await self.fleet.start()
         self._runner.start()
         self._tasks = [asyncio.get_running_loop().create_task(self._follow())]
