@@ -2,7 +2,8 @@
 
     python bench/load/run.py --data DIR [--save] [--quick]
 
-DIR holds the BEIR set ``obliqa``. Load comes from a second process on the loopback, bounded in count and time.
+DIR holds the BEIR set ``obliqa``. Load comes from a second process on the loopback, bounded in count and time. Results
+are not cached, as a set of questions that comes round again and again would be answered from memory.
 """
 
 from __future__ import annotations
@@ -39,13 +40,19 @@ def say(text: str) -> None:
 
 
 def made(data: Path) -> Path:
-    """The house, ingested once."""
+    """The house, ingested once, with a query adapter that waits to be promoted."""
     house = WORK / "obliqa"
     if not (house / "done").exists():
         shutil.rmtree(house, ignore_errors=True)
-        say("ingesting obliqa (some minutes, once)")
-        with House.create(house, {"house.name": "obliqa", "house.languages": ("en",)}) as opened:
+        say("ingesting obliqa and training a query adapter (some minutes, once)")
+        settings = {
+            "house.name": "obliqa", "house.languages": ("en",), "server.cache": 0,
+            "gate.dataset": str(data.resolve()), "gate.split": "dev",
+        }  # fmt: skip
+        with House.create(house, settings) as opened:
             opened.ingest_beir(data)
+        command = [sys.executable, "-c", "from freehold.cli.main import main; main()", "--house", str(house)]
+        subprocess.run([*command, "tune", "adapter", "--data", data], check=True, stdout=subprocess.DEVNULL)
         (house / "done").write_text("")
     return house
 
@@ -148,7 +155,7 @@ def beside(work) -> object:
         except BaseException as error:
             trouble.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield thread
     thread.join()
@@ -165,12 +172,29 @@ def wait(server: Server, job: str) -> dict:
         time.sleep(0.2)
 
 
-def papers(count: int, texts: list[str], person: int) -> dict[str, bytes]:
+TIMELINE = True
+FIRST = ("Orla", "Bertil", "Chiara", "Dagmar", "Emeric", "Fenja", "Gaspard", "Henrike", "Ilmari", "Jolanta")
+LAST = [
+    "Quillfeather",
+    "Brandvold",
+    "Castelnuovo",
+    "Dziedzic",
+    "Ehrenfried",
+    "Fitzwalter",
+    "Grootveld",
+    "Hautamaki",
+    "Iturbe",
+    "Janoušek",
+]
+
+
+def papers(count: int, texts: list[str]) -> dict[str, bytes]:
+    """So many documents of the words of the questions, and a letter to each of ten people."""
     rng = random.Random(count)
     words = sorted({word for text in texts for word in text.split() if word.isalpha()})
     made = {f"paper-{n}.txt": (" ".join(rng.choices(words, k=110)) + ".").encode() for n in range(count)}
-    for n in range(person):
-        text = f"Dear Ms Quillfeather{n}y,\n\nyour file is closed.\n\nOrla Quillfeather{n}y\nquill{n}@example.com\n"
+    for n, (first, last) in enumerate(zip(FIRST, LAST, strict=True)):
+        text = f"Dear {first} {last},\n\nyour file is closed. We wrote to you at {last.lower()}@example.com as well.\n"
         made[f"letter-{n}.txt"] = text.encode()
     return made
 
@@ -222,8 +246,8 @@ def scenarios(server: Server, texts: list[str], part: float) -> dict[str, object
     say(f"resident set: {found['resident set MB']}")
     rate = found["hybrid"]["most"]["per_s"] / 2  # type: ignore[index]
     alone = told(load(server, plain, mode="open", rate_per_s=rate, seconds=seconds, clients=256))
-    sent = papers(int(2_000 * part), texts, 10)
-    windows = {}
+    sent = papers(int(2_000 * part), texts)
+    found["alone"] = alone
 
     def ingest() -> None:
         parts = [("files", item) for item in sent.items()]
@@ -231,27 +255,29 @@ def scenarios(server: Server, texts: list[str], part: float) -> dict[str, object
             wait(server, server.client.post("/v1/documents", files=parts[start : start + 500]).json()["id"])
 
     def erase() -> None:
-        for n in range(10):
+        for first, last in zip(FIRST, LAST, strict=True):
             who = [
-                {"kind": "name", "value": f"Orla Quillfeather{n}y"},
-                {"kind": "email", "value": f"quill{n}@example.com"},
+                {"kind": "name", "value": f"{first} {last}"},
+                {"kind": "email", "value": f"{last.lower()}@example.com"},
             ]
             job = server.client.post("/v1/erasure-requests", json={"subject": who}).json()["id"]
-            assert wait(server, job)["result"]["verdict"] == "COMPLETE"
+            result = wait(server, job)["result"]
+            assert result["verdict"] == "COMPLETE", result
 
-    for name, work in (("an ingest of 2,000", ingest), ("ten erasures", erase)):
-        over = threading.Event()
+    def promote() -> None:
+        (version,) = (v["id"] for v in server.client.get("/v1/models").json()["versions"])
+        result = wait(server, server.client.post(f"/v1/models/{version}/promote").json()["id"])["result"]
+        assert result["promoted"], result
 
-        def until_over(work=work, over=over) -> None:
-            started = time.monotonic()
-            work()
-            windows[name] = round(time.monotonic() - started, 1)  # noqa: B023
-            over.set()
-
+    for name, work in (("an ingest of 2,000", ingest), ("a promotion", promote), ("ten erasures", erase)):
         seen: list[dict] = []
-        with beside(until_over):
-            while not over.is_set():
+        started = time.monotonic()
+        with beside(work) as thread:
+            while thread.is_alive():
                 seen.append(load(server, plain, mode="open", rate_per_s=rate, seconds=10, clients=256))
+                seen[-1]["began_s"] = time.monotonic() - started - seen[-1]["seconds"]
+        if TIMELINE:
+            (WORK / f"{name}.json").write_text(json.dumps(seen))
         merged = {
             "ms": [ms for one in seen for ms in one["ms"]],
             "statuses": _added([one["statuses"] for one in seen]),
@@ -260,7 +286,7 @@ def scenarios(server: Server, texts: list[str], part: float) -> dict[str, object
         }
         beside_it = told(merged)
         ratio = round(beside_it["p95_ms"] / alone["p95_ms"], 2)
-        found[f"during {name}"] = {"alone": alone, "meanwhile": beside_it, "p95 ratio": ratio, "took s": windows[name]}
+        found[f"during {name}"] = {"meanwhile": beside_it, "p95 ratio": ratio, "took s": round(merged["seconds"])}
         say(f"during {name}: {found[f'during {name}']}")
     over_rate = 10 * found["hybrid"]["most"]["per_s"]  # type: ignore[index]
     flood = load(server, plain, mode="open", rate_per_s=over_rate, seconds=10, clients=2000)

@@ -231,7 +231,7 @@ class ServerSettings:
     host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 listens on all")
     port: int = _setting(8080, "TCP port", low=0, high=65535)
     hosts: tuple[str, ...] = _setting((), "names by which MCP clients call it, besides localhost and addresses")
-    engines: int = _setting(0, "processes that search; 0: one for each two cores", low=0, high=64)
+    engines: int = _setting(0, "processes that search; 0: one for each core, 8 at most", low=0, high=64)
     queue: int = _setting(64, "requests that may wait; what comes beyond is refused at once", low=1, high=10_000)
     timeout_s: float = _setting(10.0, "for one search, unless its caller wants less", low=0.05)
     answer_timeout_s: float = _setting(60.0, "for one answer, unless its caller wants less", low=0.05)

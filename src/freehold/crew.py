@@ -6,13 +6,13 @@ when another lineup comes into force, the house takes another crew on.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from freehold.config import Settings
 from freehold.core.errors import HouseMismatch, SettingsError
+from freehold.core.machine import share
 from freehold.core.ports import Embedder, Reranker, TokenCodec
 from freehold.core.training import ModelVersion, Role
 from freehold.journeys.rerank import TextReranker, TokenReranker
@@ -153,7 +153,7 @@ class Crew:
         return TokenReranker(self._shelf, self.codec, maker=self.encoder.info.digest)
 
     def _text_reranker(self, model: str | Path, *, name: str) -> Reranker:
-        threads = self.file_settings.embedder.threads or os.cpu_count() or 1
+        threads = self.file_settings.embedder.threads or share()
         return TextReranker(self._shelf, open_cross_encoder(model, name=name, threads=threads))
 
 

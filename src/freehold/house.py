@@ -24,6 +24,7 @@ from freehold.core.errors import (
 from freehold.core.experiment import Experiments
 from freehold.core.files import shred_tree, storage_fault, write_durably
 from freehold.core.ids import canonical_json, sha256_hex
+from freehold.core.machine import share
 from freehold.core.ports import Embedder, Generator, Reranker
 from freehold.core.shelf import Quarantined, Shelf, Stats
 from freehold.core.training import ModelVersion, Registry, Role
@@ -156,7 +157,7 @@ class House:
             progress=lambda n: report_progress("files", n, 0),
         )
         vanished = self._vanished(paths, files, emptied=emptied) if prune else ()
-        with ParserPool(os.cpu_count() or 1, limits) as pool:
+        with ParserPool(share(), limits) as pool:
             reader = file_reader(pool, files, limits=self._limits(), fields=fields or {})
             belong = {} if theirs is None else dict.fromkeys(files.found, theirs)
             return self._ingest(files.found, reader, vanished, fields, report_progress, fenced=fenced, groups=belong)
@@ -173,7 +174,7 @@ class House:
         limits = self._parse_limits()
         files = find_files([folder], max_bytes=limits.max_bytes, leave_out=folder / ".nothing", progress=lambda _: None)
         paths = {f"upload:{place}{Path(path).relative_to(folder.resolve()).as_posix()}": path for path in files.found}
-        with ParserPool(os.cpu_count() or 1, limits) as pool:
+        with ParserPool(share(), limits) as pool:
             read = renamed(file_reader(pool, files, limits=self._limits(), fields=fields), paths)
             found = {source: files.found[path] for source, path in paths.items()}
             return self._ingest(found, read, (), fields, progress, groups=dict.fromkeys(found, theirs))

@@ -18,6 +18,7 @@ import numpy as np
 
 from freehold.core.erasure import ErasureRequest, Evidence, Identifier
 from freehold.core.fence import Print
+from freehold.core.machine import share
 from freehold.erasing.holders import learned_from
 from freehold.erasing.served import Served, count_same
 from freehold.erasing.walk import requests_of
@@ -117,7 +118,7 @@ def _raw(
     vectors = [base64.b64decode(vector) for vector in evidence.vectors]
     living = _living(house, request, vectors)
     progress("verify", 0, 1)
-    found = scan(house.root, [*_gone(evidence, identifiers, vectors, living), *living.patterns()])
+    found = scan(house.root, [*_gone(evidence, identifiers, vectors, living), *living.patterns()], threads=share())
     progress("verify", 1, 1)
     store, place = ("catalog", "catalog") if house.settings.index.kind == "qdrant" else ("index", "index/")
     living_there = sum(name.startswith(place) for name in found.found.get("living vector", ()))

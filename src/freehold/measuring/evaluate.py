@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from freehold.config import Settings
 from freehold.core.errors import SettingsError, UsageError
 from freehold.core.experiment import Ambiguity, AnswerResult, Load
+from freehold.core.machine import share
 from freehold.core.ports import SupportJudge
 from freehold.core.types import Mode
 from freehold.house import House, open_house
@@ -242,4 +242,4 @@ def _open_search(root: Path, plan: Plan, threads: int) -> Iterator[Search]:
 
 
 def _cores(house: House) -> int:
-    return house.settings.embedder.threads or os.cpu_count() or 1
+    return house.settings.embedder.threads or share()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import time
@@ -28,6 +27,7 @@ from freehold.core.experiment import (
     Verdict,
 )
 from freehold.core.ids import new_id, sha256_hex
+from freehold.core.machine import cores
 from freehold.core.records import to_json
 from freehold.house import House
 from freehold.journeys.locate import Located
@@ -223,6 +223,6 @@ def _machine() -> Mapping[str, object]:
     """Cores, processor, system, and the most memory that this process ever held."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, 1),
     }

@@ -8,7 +8,6 @@ MPNet: ``model.safetensors``, ``config.json``, ``tokenizer.json``. A file ``cros
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freehold.core.errors import ModelMismatch
+from freehold.core.machine import share
 from freehold.models.compiled import Source, graph_of, open_session
 from freehold.models.manifest import locate
 from freehold.models.onnx import Precision, build_cross_encoder
@@ -147,7 +147,7 @@ def open_cross_encoder(
         locate(str(model)),
         name=name or str(model),
         precision=precision,
-        threads=threads or os.cpu_count() or 1,
+        threads=threads or share(),
         batch_tokens=batch_tokens,
     )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 from freehold.core.errors import SettingsError
+from freehold.core.machine import share
 from freehold.core.ports import Embedder
 from freehold.models.facts import ModelFacts, facts_for
 from freehold.models.manifest import folder_of, locate
@@ -40,7 +40,7 @@ def open_embedder(
 
     Raises ModelNotFound, ModelMismatch, or SettingsError for an unknown kind or a missing setting.
     """
-    threads = threads or os.cpu_count() or 1
+    threads = threads or share()
     if kind == "onnx":
         from freehold.models.embed_onnx import OnnxEmbedder
 

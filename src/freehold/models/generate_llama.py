@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from freehold.core.errors import ModelMismatch, ModelNotFound, SettingsError
+from freehold.core.machine import cores
 from freehold.core.types import Passage
 from freehold.models.generate import ANSWER_TOKENS
 from freehold.models.generate_openai import OpenAIGenerator
@@ -38,7 +38,7 @@ class LlamaGenerator:
         parameters.n_ctx = context_tokens or CONTEXT_TOKENS
         parameters.n_parallel = 1
         # OpenMP barriers spin: with as many threads as cores, any other load slows decoding twentyfold.
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = max(1, (os.cpu_count() or 2) - 1)
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = max(1, cores() - 1)
         parameters.hostnames = ["127.0.0.1"]
         parameters.port = 0
         parameters.api_keys = [key]

@@ -28,7 +28,6 @@ CHUNK = 1 << 18
 DEPTH = 4
 """Layers inside layers: an archive in an archive in a database, and one more."""
 _JOIN = 1 << 20
-_THREADS = 2
 _TOGETHER = 64
 """Small files in one piece of work."""
 
@@ -72,12 +71,12 @@ class Scanned:
     size_bytes: int
 
 
-def scan(root: Path, patterns: Iterable[Pattern]) -> Scanned:
+def scan(root: Path, patterns: Iterable[Pattern], *, threads: int = 2) -> Scanned:
     """Look for patterns in every file under a folder and in the names of files and folders.
 
     Links are not followed: one that leads out of the folder counts as unread. A file that vanishes meanwhile is none.
     """
-    return _Scan(root, Matcher(patterns)).done()
+    return _Scan(root, Matcher(patterns), threads).done()
 
 
 @dataclass
@@ -86,6 +85,7 @@ class _Scan:
 
     root: Path
     matcher: Matcher
+    threads: int
     found: dict[str, Counter[str]] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
     size_bytes: int = 0
@@ -94,7 +94,7 @@ class _Scan:
     def done(self) -> Scanned:
         # The largest first: a database is read twice, and both passes go on side by side; small files go together.
         work = sorted(self._work(), key=lambda part: -part[0])
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(lambda part: part[1](), work))
         found = {owner: dict(sorted(files.items())) for owner, files in self.found.items()}
         return Scanned(found, tuple(sorted(self.unread)), self.size_bytes)

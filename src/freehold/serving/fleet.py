@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, cast
 
 from freehold.core.errors import FreeholdError, HouseFault
+from freehold.core.machine import SHARE, cores
 from freehold.serving.messages import DeadlinePassed, Message, Refresh, Reply, Request, State
 
 START_S = 120.0
@@ -53,7 +55,7 @@ class Fleet:
 
     def __init__(self, root: Path, *, engines: int, most_waiting: int) -> None:
         """``most_waiting``: requests that are with the engines at a time; what comes beyond is refused at once."""
-        self._engines = [_Engine(root, place) for place in range(engines)]
+        self._engines = [_Engine(root, place, threads=max(1, cores() // engines)) for place in range(engines)]
         self._most_waiting = most_waiting
         self._pace_s = 0.02
         """How long an engine takes for a request, a running mean."""
@@ -110,8 +112,9 @@ class Fleet:
 class _Engine:
     """One process, started again whenever it ends."""
 
-    def __init__(self, root: Path, place: int) -> None:
+    def __init__(self, root: Path, place: int, threads: int) -> None:
         self._root, self._place = root, place
+        self._environment = {**os.environ, SHARE: str(threads)}
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._outbox: SimpleQueue[Request | None] = SimpleQueue()
@@ -127,7 +130,9 @@ class _Engine:
     async def start(self) -> None:
         ours, theirs = Pipe()
         command = [sys.executable, "-P", "-m", "freehold.serving.engine", str(theirs.fileno()), str(self._root)]
-        self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdin=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            command, pass_fds=(theirs.fileno(),), stdin=subprocess.PIPE, env=self._environment
+        )
         theirs.close()
         self._connection = ours
         self._started = time.monotonic()

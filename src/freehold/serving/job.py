@@ -34,7 +34,7 @@ Work = Callable[[House, Jobs, Job, Progress], Mapping[str, Any]]
 def main() -> None:
     """Do it, and say what came of it."""
     end_with_parent()
-    os.nice(NICENESS)
+    _give_way()
     root, job_id = sys.argv[1:]
     try:
         with open_house(Path(root)) as house:
@@ -49,6 +49,16 @@ def main() -> None:
     except Exception as error:
         fault = HouseFault(f"the job failed: {type(error).__name__}", hint="run it again; report it if it stays")
         _tell(fault.as_dict())
+
+
+def _give_way() -> None:
+    """Run when nothing else wants to: a search that comes in the middle of a slice of time does not wait for its end,
+    as it would for one that is merely nice. Where the system has no such policy, be nice.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except (AttributeError, OSError):
+        os.nice(NICENESS)
 
 
 def _progress() -> Progress:

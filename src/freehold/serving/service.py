@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, cast
 
 from freehold.core.errors import FreeholdError
+from freehold.core.machine import cores
 from freehold.core.traffic import Asked, Feedback
 from freehold.house import House, open_house
 from freehold.journeys.search import Found
@@ -26,6 +26,8 @@ from freehold.serving.watch import Watch
 from freehold.store.jobs import Job, Jobs
 
 _LOOK_S = 0.5
+_MOST_ENGINES = 8
+"""Unless the settings want more: each holds the models in memory."""
 NOBODY: Mapping[str, str] = {}
 """No caller's trace goes on here."""
 log = logging.getLogger("freehold")
@@ -45,7 +47,7 @@ class Service:
         self.jobs = Jobs(root, self._house.shelf.vault)
         self.limit = RateLimit(part.rate_per_s)
         self.cache = Cache(part.cache)
-        engines = engines or part.engines or max(1, (os.cpu_count() or 1) // 2)
+        engines = engines or part.engines or min(cores(), _MOST_ENGINES)
         self.fleet = Fleet(root, engines=engines, most_waiting=part.queue)
         self.metrics = Metrics()
         self._tracer = open_tracer(part.otlp_endpoint, self.settings.house.name)
