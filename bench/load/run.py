@@ -172,7 +172,6 @@ def wait(server: Server, job: str) -> dict:
         time.sleep(0.2)
 
 
-TIMELINE = True
 FIRST = ("Orla", "Bertil", "Chiara", "Dagmar", "Emeric", "Fenja", "Gaspard", "Henrike", "Ilmari", "Jolanta")
 LAST = [
     "Quillfeather",
@@ -271,13 +270,9 @@ def scenarios(server: Server, texts: list[str], part: float) -> dict[str, object
 
     for name, work in (("an ingest of 2,000", ingest), ("a promotion", promote), ("ten erasures", erase)):
         seen: list[dict] = []
-        started = time.monotonic()
         with beside(work) as thread:
             while thread.is_alive():
                 seen.append(load(server, plain, mode="open", rate_per_s=rate, seconds=10, clients=256))
-                seen[-1]["began_s"] = time.monotonic() - started - seen[-1]["seconds"]
-        if TIMELINE:
-            (WORK / f"{name}.json").write_text(json.dumps(seen))
         merged = {
             "ms": [ms for one in seen for ms in one["ms"]],
             "statuses": _added([one["statuses"] for one in seen]),

@@ -210,7 +210,7 @@ def _rebuilt(
             _take_in(house, [(source / n, n, keys[n]) for n in documents[start : start + _BATCH]], rights)
             progress("restore", min(start + _BATCH, len(documents)), len(documents))
         _facts(house, json.loads(_open_unit(source / FACTS, FACTS, keys[FACTS])))
-        if house.stats().chunks:
+        if not house.shelf.is_empty():
             with writer_lock(building):
                 house.sync_indexes(progress)
         house.ledger.append("backup.restored", ids={"backup": about["id"]}, counts={"documents": len(documents)})

@@ -292,6 +292,10 @@ class Shelf(Protocol):
         """
         ...
 
+    def is_empty(self) -> bool:
+        """Whether there is no chunk."""
+        ...
+
     def stats(self) -> Stats: ...
 
 

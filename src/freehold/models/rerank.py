@@ -12,6 +12,7 @@ statistic that outlives an erased one. docs/decisions/0008-late-interaction.md h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from hashlib import shake_256
 from typing import TYPE_CHECKING, Literal
 
@@ -141,6 +142,7 @@ def _blocks(places: list[int]) -> Iterator[list[int]]:
     return (places[i : i + _BLOCK_CANDIDATES] for i in range(0, len(places), _BLOCK_CANDIDATES))
 
 
+@cache
 def _rotation(dim: int) -> Float32:
     """float32 (dim, dim), orthogonal, always the same.
 

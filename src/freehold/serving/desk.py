@@ -44,7 +44,7 @@ class Desk:
 
     def _open(self) -> None:
         self._wanted = self._live()
-        self._engines = self._house.engines() if self._house.stats().chunks else None
+        self._engines = None if self._house.shelf.is_empty() else self._house.engines()
         """None for a house that is empty as yet."""
         if self._engines is not None:
             self._warm_up()

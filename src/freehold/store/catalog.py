@@ -330,6 +330,11 @@ class Catalog(Access):
         query = sa.select(t.documents.c.sha256, t.salts.c.salt).join(t.salts).order_by(t.documents.c.id)
         return [commitment(row.sha256, row.salt) for row in self._rows(query)]
 
+    def is_empty(self) -> bool:
+        query = sa.select(sa.exists().where(t.chunks.c.id.is_not(None)))
+        with guarded(self._path), self._engine.connect() as c:
+            return not c.execute(query).scalar_one()
+
     def stats(self) -> Stats:
         d = t.documents.c
         count = sa.func.count()
