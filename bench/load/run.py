@@ -111,10 +111,10 @@ def _children(pid: int) -> list[int]:
     return [*found, *(grandchild for child in found for grandchild in _children(child))]
 
 
-def load(server: Server, bodies: list[str], **plan: object) -> dict[str, object]:
+def load(server: Server, bodies: list[str], *, path: str = "/v1/search", **plan: object) -> dict[str, object]:
     """What the second process saw."""
     whole = {
-        "host": "127.0.0.1", "port": server.port, "path": "/v1/search",
+        "host": "127.0.0.1", "port": server.port, "path": path,
         "headers": {"Authorization": f"Bearer {server.key}"}, "bodies": bodies, **plan,
     }  # fmt: skip
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:

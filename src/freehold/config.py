@@ -237,6 +237,8 @@ class ServerSettings:
     answer_timeout_s: float = _setting(60.0, "for one answer, unless its caller wants less", low=0.05)
     rate_per_s: float = _setting(0.0, "requests a second for each key; 0: no limit", low=0.0)
     cache: int = _setting(1_000, "results of searches kept in memory until anything changes; 0: none", low=0)
+    cache_people: bool = _setting(True, "also keep results of questions that name somebody; false reads each for names")
+    mask_people: bool = _setting(False, "bars over people whom the question does not name, in all that is given out")
     max_body_mb: int = _setting(1, "largest body of a request that uploads nothing", low=1)
     max_upload_mb: int = _setting(256, "largest upload, all its files together", low=1)
     origins: tuple[str, ...] = _setting((), "web origins whose pages may call the service (CORS)")

@@ -386,10 +386,14 @@ class House:
             answer_tokens=part.answer_tokens,
         )
 
-    def engines(self) -> Engines:
-        """What a search goes through, its index brought up to the catalog. Raises UsageError while there is nothing."""
+    def engines(self, *, level: bool = True) -> Engines:
+        """What a search goes through, its index brought up to the catalog unless ``level`` is off.
+
+        Raises UsageError while there is nothing.
+        """
         crew = self._checked(self.crew)
-        return Engines(self.shelf, self.indexes.current(crew), crew.embedder, self.terms, crew.reranker)
+        index = self.indexes.current(crew, level=level)
+        return Engines(self.shelf, index, crew.embedder, self.terms, crew.reranker)
 
     def sync_indexes(self, progress: Progress) -> None:
         """Bring the index up to the catalog, and take what is gone out of all others. For the one writer."""

@@ -82,15 +82,15 @@ class Indexes:
         founding = self._shelf.fact("embedder")
         return self._top if digest in {founding, ""} or not founding else self._top / digest[:16]
 
-    def current(self, crew: Crew) -> VectorIndex:
-        """The crew's index, open, brought up to the catalog first where a crash left it behind.
+    def current(self, crew: Crew, *, level: bool = True) -> VectorIndex:
+        """The crew's index, open, brought up to the catalog first where a crash left it behind and ``level`` is set.
 
         Raises UsageError while there is nothing in it, HouseBusy where another process is making the first one.
         """
         busy: HouseBusy | None = None
         generations = self.of(crew.encoder.info.digest)
         current = generations.current()
-        if current is None or not self._is_level(current, crew):
+        if level and (current is None or not self._is_level(current, crew)):
             try:
                 with writer_lock(self._root):
                     self.sync(crew, _silent)

@@ -57,6 +57,8 @@ def test_what_is_not_in_the_documents_is_an_answer(server: Server):
         ("/v1/rerank", "ask", {"query": "x", "documents": ["y"]}),
         ("/v1/eval", "admin", {}),
         ("/v1/models/rollback", "admin", {}),
+        ("/v1/models/retrain", "admin", {}),
+        ("/v1/models", "admin", {"role": "adapter"}),
         ("/v1/erasure-requests", "dpo", {"subject": [{"kind": "name", "value": "Ilse Vogelsang"}]}),
     ],
 )

@@ -304,22 +304,10 @@ def _training(house: House, data: str, seed: int, progress: Any) -> TrainingSet:
 
 
 def _finish(house: House, tuned: Tuned, *, mlflow: str, report: Path | None, as_json: bool) -> None:
+    from freehold.tuning import tracking
+
     write_kept(tuned.kept, house, runs=None, report=report)
     versions.print_tuned(tuned, as_json=as_json)
-    part = house.settings.tracking
-    if mlflow:
-        given = {"tracking.kind": "mlflow", "tracking.endpoint": mlflow}
-        part = house.settings.with_values(given, origin="--mlflow").tracking
-    if part.kind == "mlflow":  # last: the version is kept, whatever becomes of this
-        from freehold.tuning.tracking import experiment_of, track
-
-        track(
-            tuned.version,
-            tuned.training.manifest,
-            experiment=experiment_of(house),
-            folder=house.registry.folder(tuned.version.id),
-            uri=part.endpoint,
-            artefacts=part.artefacts,
-        )
+    tracking.track_tuned(house, tuned, uri=mlflow)  # last: the version is kept, whatever becomes of this
     if report and not as_json:
         output.out.print(f"report: {escape(str(report))}", soft_wrap=True)

@@ -12,10 +12,12 @@ JOBS: Mapping[str, str] = {
     "ingest": "Read documents",
     "remove": "Remove documents",
     "erase": "Erase a person",
+    "tune": "Train a model version",
     "retrain": "Train models again",
     "eval": "Measure quality",
     "promote": "Promote a model version",
     "rollback": "Roll models back",
+    "index": "Bring the index up to date",
 }
 STATES: Mapping[str, str] = {"waiting": "Waiting", "running": "Running", "done": "Done", "failed": "Failed"}
 STAGES: Mapping[str, str] = {

@@ -6,6 +6,7 @@ import math
 import os
 from pathlib import Path
 
+_OWN = Path("/proc/self/cgroup")
 _GROUPS = Path("/sys/fs/cgroup")
 SHARE = "PYTHON_CPU_COUNT"
 """Environment variable by which a process is told to take fewer cores; Python 3.13 reads it too."""
@@ -26,7 +27,7 @@ def share() -> int:
 def _quota() -> float:
     """The least of the quotas of its control group and those above (cgroup v2, ``cpu.max``)."""
     try:
-        own = Path("/proc/self/cgroup").read_text().partition("0::/")[2].strip()
+        own = _OWN.read_text().partition("0::/")[2].strip()
     except OSError:
         return math.inf
     found = math.inf

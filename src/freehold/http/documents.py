@@ -75,7 +75,10 @@ async def documents(
 
 
 async def listed(service: Service, caller: Caller, *, after: str, limit: int, source: str = "") -> DocumentsOut:
-    """A page of the documents that the caller may see."""
+    """A page of the documents that the caller may see. Raises Refused where people are masked, and the caller has but
+    questions to ask.
+    """
+    _check_mask(service, caller)
     reader = caller.reader
     rows = await service.house(lambda house: house.shelf.listed(reader, after=after, limit=limit + 1, source=source))
     page = [
@@ -101,8 +104,16 @@ async def text(document_id: str, caller: MayAsk, service: ServiceOf) -> PlainTex
     return PlainTextResponse(document.text)
 
 
+def _check_mask(service: Service, caller: Caller) -> None:
+    """Names of documents may be those of people, and a whole document has no question that says who is meant."""
+    if service.settings.server.mask_people and not (caller.may("ingest") or caller.may("dpo")):
+        hint = "ask questions, or take a key that may ingest"
+        raise Refused(403, "masked", "people are masked here, and documents are not shown", hint=hint)
+
+
 async def shown(service: Service, document_id: str, caller: Caller) -> Document:
-    """A document that the caller may see. Raises Refused with 404 for any other."""
+    """A document that the caller may see. Raises Refused with 404 for any other, and as ``listed``."""
+    _check_mask(service, caller)
 
     def read(house: House) -> Document:
         return house.shelf.document_for(document_id, caller.reader)

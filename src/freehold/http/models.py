@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
+from pydantic import Field
 
 from freehold.core.records import to_json
+from freehold.core.training import Role
 from freehold.http.access import MayAdmin, MayAsk, ServiceOf
 from freehold.http.documents import begin
 from freehold.http.openai import MODEL, live_model
@@ -19,6 +21,17 @@ class EvalBody(Body):
     """On which split of the set that `gate.dataset` names."""
 
     split: str | None = None
+
+
+class TuneBody(Body):
+    """What to train, on a training set that `freehold tune data` made."""
+
+    role: Role
+    training: str = Field("latest", max_length=100, description="Name of the set, or the beginning of it.")
+    kind: Literal["late-interaction", "cross-encoder"] = Field("late-interaction", description="Of a reranker.")
+    trials: int = Field(0, ge=0, le=1_000, description="Settings to try; 0: those that are given, or the usual ones.")
+    settings: dict[str, str] = Field({}, max_length=32, description="As `freehold tune ROLE --set KEY=VALUE`.")
+    seed: int = Field(0, ge=0, lt=1 << 31)
 
 
 @router.get("/models")
@@ -46,6 +59,18 @@ async def models(caller: MayAsk, service: ServiceOf) -> dict[str, Any]:
         for v in versions
     ]
     return {"object": "list", "data": data, "versions": told, "lineup": live.number}
+
+
+@router.post("/models", status_code=202)
+async def tune(body: TuneBody, caller: MayAdmin, service: ServiceOf) -> JobOut:
+    """Train a version. It does not serve before it is promoted."""
+    return await begin(service, "tune", body.model_dump(), caller)
+
+
+@router.post("/models/retrain", status_code=202)
+async def retrain(caller: MayAdmin, service: ServiceOf) -> JobOut:
+    """Train again, without what was erased, what learned from it."""
+    return await begin(service, "retrain", {}, caller)
 
 
 @router.post("/models/{version}/promote", status_code=202)

@@ -47,7 +47,7 @@ def end_with_parent() -> None:
     fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
     if select.select([0], [], [], 0)[0]:
-        sys.exit("the parent was gone before the builder began")
+        sys.exit("the parent was gone before this process began")
 
 
 def _build(connection: Connection, path: Path, base: Path | None, dim: int) -> int:

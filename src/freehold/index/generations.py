@@ -7,8 +7,10 @@ an old one that a reader may still hold. ``lock`` is held by the one builder, so
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from freehold.core.errors import EngineFault, HouseBusy, HouseMismatch, StorageFault
@@ -62,6 +64,7 @@ class Generations:
         """Build the next generation from a copy of ``base``, or from nothing, in a child process at low priority.
 
         Leaving the context without ``commit`` removes what was built; until then the current generation is untouched.
+        Where nothing changed but the catalog's revision, nothing is copied and the generation stays.
         Raises HouseBusy when another process builds, HouseMismatch when ``base`` has other vectors; what the child
         fails with, EngineFault or StorageFault, is raised by the builder.
         """
@@ -71,11 +74,12 @@ class Generations:
             self._sweep()
             name = f"generation-{new_id()}"
             source = self._root / base.name if base else None
-            child = BuilderChild(self._root / name, base=source, dim=dim, lock_fd=lock.fileno())
+            start = partial(BuilderChild, self._root / name, base=source, dim=dim, lock_fd=lock.fileno())
+            builder = Builder(start, self._root, name, base=base, dim=dim, embedder_digest=embedder_digest)
             try:
-                yield Builder(child, self._root, name, dim=dim, embedder_digest=embedder_digest)
+                yield builder
             finally:
-                child.close()
+                builder.close()
                 # What cannot be removed now is no failure of the build: the next writer tries again.
                 with contextlib.suppress(StorageFault):
                     self._sweep()
@@ -108,41 +112,63 @@ class Builder:
     while many batches wait (``freehold.index.child.QUEUE_LENGTH``). After a failure of the child the next call raises.
     """
 
-    def __init__(self, child: BuilderChild, root: Path, name: str, *, dim: int, embedder_digest: str) -> None:
-        self._child = child
+    def __init__(
+        self,
+        start: Callable[[], BuilderChild],
+        root: Path,
+        name: str,
+        *,
+        base: GenerationInfo | None,
+        dim: int,
+        embedder_digest: str,
+    ) -> None:
+        self._start = start
+        self._child: BuilderChild | None = None
         self._root = root
         self._name = name
+        self._base = base
         self._dim = dim
         self._embedder_digest = embedder_digest
         self._committed = False
 
     def delete(self, chunk_ids: Collection[str]) -> None:
         """Remove points by id; unknown ids are ignored. Raises EngineFault or StorageFault when the child failed."""
-        self._put("delete", list(chunk_ids))
+        if chunk_ids:
+            self._put("delete", list(chunk_ids))
 
     def add(self, points: Sequence[Point]) -> None:
         """Insert points; present ids are replaced. Raises EngineFault or StorageFault when the child failed."""
-        self._put("add", list(points))
+        if points:
+            self._put("add", list(points))
 
     def commit(self, revision: int) -> GenerationInfo:
         """Finish the generation, force it to disk and swap it in, as brought up to the catalog's ``revision``.
 
         Raises EngineFault or StorageFault when the child or the swap fails; the current generation is then as before.
         """
-        self._put("commit", None)
-        self._committed = True
-        points = self._child.reply()
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        info = GenerationInfo(self._name, revision, self._embedder_digest, self._dim, points, created)
+        if self._base and self._child is None and not self._committed:
+            info = replace(self._base, revision=revision, created=created)
+        else:
+            points = self._put("commit", None).reply()
+            info = GenerationInfo(self._name, revision, self._embedder_digest, self._dim, points, created)
+        self._committed = True
         step("index.before_swap")
         write_current(self._root, info)
         step("index.after_swap")
         return info
 
-    def _put(self, verb: str, load: object) -> None:
+    def close(self) -> None:
+        """Stop building, however far it is. For ``Generations.build``."""
+        if self._child:
+            self._child.close()
+
+    def _put(self, verb: str, load: object) -> BuilderChild:
         if self._committed:
             raise EngineFault("this generation is committed", hint="begin another build")
+        self._child = self._child or self._start()
         self._child.put(verb, load)
+        return self._child
 
 
 def _remove(directory: Path) -> bool:

@@ -12,14 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from freehold.core.errors import EndpointFault, UsageError
+from freehold.core.ports import Detector
 from freehold.core.types import Mode, Query
+from freehold.detectors import open_detector_for
 from freehold.house import open_house
 from freehold.journeys.ask import Voice, ask
 from freehold.journeys.language import language_tools
-from freehold.journeys.search import Engines, Found, Plan, question
+from freehold.journeys.search import Engines, Found, Plan, question, search
 from freehold.models.generate import open_generator
 from freehold.models.rerank import LateInteraction
-from freehold.serving.messages import Answered, Ask, Embed, Score, Search, State, Vectors
+from freehold.serving.mask import Mask
+from freehold.serving.messages import Answered, Ask, Embed, Score, Search, Searched, State, Vectors
 
 _CHECKING_S = 0.25
 """Of an answer's time, for attaching its citations once it is written."""
@@ -29,43 +32,56 @@ class Desk:
     """Everything is opened at once, by the constructor: a search pays for nothing."""
 
     def __init__(self, root: Path, *, lender: Desk | None = None) -> None:
-        """``lender``: the desk before, whose models that still serve are not opened anew. Raises as ``open_house``."""
+        """``lender``: the desk before, whose models that still serve are not opened anew. The first desk brings the
+        index up to the catalog, where a crash left it behind; those after it search what there is.
+
+        Raises as ``open_house``.
+        """
         self._house = open_house(root)
+        self._detector: Detector | None = None
         if lender is not None:
             self._house.borrow(lender._house)
+            self._detector = lender._detector
         self._lock = threading.Lock()
         self._users = 1
         self._plans: dict[Mode | None, Plan] = {}
         try:
-            self._open()
+            self._open(level=lender is None)
         except BaseException:
             self._house.close()
             raise
 
-    def _open(self) -> None:
-        self._wanted = self._live()
-        self._engines = None if self._house.shelf.is_empty() else self._house.engines()
+    def _open(self, *, level: bool) -> None:
+        # Made anew with each desk: what it remembers of passages is not to outlive them.
+        self._mask = Mask(self.detector) if self.detector else None
+        lineup = self._house.registry.lineup().number
+        self._engines = None if self._house.shelf.is_empty() else self._house.engines(level=level)
         """None for a house that is empty as yet."""
         if self._engines is not None:
-            self._warm_up()
+            self._warm_up(self._engines)
         models = {"embedder": self._house.embedder.info.name, "generator": self._house.settings.generator.kind}
         if self._house.reranker is not None:
             models["reranker"] = self._house.reranker.name
         generation = self._house.generation()
-        self.state = State(generation.revision if generation else 0, self._wanted[1], models)
+        self._generation = generation.name if generation else ""
+        self.state = State(generation.revision if generation else 0, lineup, models)
 
-    def _live(self) -> tuple[int, int]:
-        return self._house.shelf.revision, self._house.registry.lineup().number
-
-    def _warm_up(self) -> None:
+    def _warm_up(self, engines: Engines) -> None:
         """The first call to each engine takes several times as long as any after it."""
-        self._house.search("warm up", k=1)
+        search(question("warm up", embedder=engines.embedder), k=1, plan=self._house.plan(), engines=engines)
         self.voice  # noqa: B018 - opened now
 
     def is_stale(self) -> bool:
-        """Whether the catalog or the lineup has moved on, or the index has since been brought up."""
+        """Whether another generation of the index is to be searched, or other models are to serve.
+
+        What else changed in the catalog is read from there anyway.
+        """
         generation = self._house.generation()
-        return self._live() != self._wanted or self.state.revision != (generation.revision if generation else 0)
+        name, revision = (generation.name, generation.revision) if generation else ("", 0)
+        if (name, self._house.registry.lineup().number) != (self._generation, self.state.lineup):
+            return True
+        self.state = replace(self.state, revision=revision)
+        return False
 
     @property
     def engines(self) -> Engines:
@@ -86,6 +102,14 @@ class Desk:
         generator = open_generator("extractive", language=tools, embedder=self.voice.judge)
         return replace(self.voice, generator=generator)
 
+    @property
+    def detector(self) -> Detector | None:
+        """What finds people, where the settings want questions or answers read for them."""
+        part = self._house.settings.server
+        if self._detector is None and (part.mask_people or not part.cache_people):
+            self._detector = open_detector_for(self._house.settings)
+        return self._detector
+
     def read(self, message: Search | Ask) -> tuple[Query, Plan]:
         """The question and how to retrieve for it. Raises InvalidQuery, and UsageError while the house is empty."""
         query = question(message.text, embedder=self.engines.embedder, filter=message.filter, caller=message.caller)
@@ -95,10 +119,31 @@ class Desk:
         depth = message.rerank_depth if isinstance(message, Search) else None
         return query, plan if depth is None else replace(plan, rerank_depth=min(depth, plan.rerank_depth))
 
+    def searched(self, query: Query, hits: Found) -> Searched:
+        """What was found, as it may be given out."""
+        if self._mask is None:
+            return Searched(hits)
+        part = self._house.settings.server
+        may_keep = part.cache_people or not part.cache or not self._mask.names_somebody(query.text)
+        return Searched(self._mask.found(hits, query.text) if part.mask_people else hits, may_keep)
+
     def answer(
         self, query: Query, plan: Plan, hits: Found, on_text: Callable[[str], None], *, deadline: float
     ) -> Answered:
-        """An answer from what was found. Where the generator fails, the passages are quoted and the reply says so."""
+        """An answer from what was found. Where the generator fails, the passages are quoted and the reply says so.
+
+        Where people are masked no word is shown before the whole answer is there: a name in two pieces is none.
+        """
+        if self._mask is None or not self._house.settings.server.mask_people:
+            return self._answered(query, plan, hits, on_text, deadline)
+        answered = self._answered(query, plan, hits, None, deadline)
+        answer = self._mask.answer(answered.answer, hits, query.text)
+        on_text(answer.text)
+        return replace(answered, answer=answer, found=self._mask.found(hits, query.text))
+
+    def _answered(
+        self, query: Query, plan: Plan, hits: Found, on_text: Callable[[str], None] | None, deadline: float
+    ) -> Answered:
         voice = self.voice
         left_s = max(0.1, deadline - time.monotonic() - _CHECKING_S)
         voice = replace(voice, timeout_s=min(voice.timeout_s, left_s))

@@ -103,7 +103,7 @@ class Engine:
                 watch = Stopwatch(embed=embed_ms)
                 hits = found(query, read, row, k=k, plan=tight, engines=desk.engines, watch=watch)
                 if isinstance(message, Search):
-                    self._reply(Reply(request.number, "done", hits))
+                    self._reply(Reply(request.number, "done", desk.searched(query, hits)))
                 else:
                     desk.hold()
                     self._answerers.submit(self._answer, desk, request, query, plan, hits)

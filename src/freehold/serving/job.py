@@ -24,7 +24,10 @@ from freehold.index.builder_process import NICENESS, end_with_parent
 from freehold.journeys.ingest import IngestReport, Progress
 from freehold.measuring.evaluate import Request, evaluate
 from freehold.store.jobs import Job, JobKind, Jobs
+from freehold.store.lock import writer_lock
+from freehold.tuning.order import Order, tune
 from freehold.tuning.promote import promote, rollback
+from freehold.tuning.tracking import track_tuned
 
 _EVERY_S = 0.25
 
@@ -116,6 +119,13 @@ def _erase(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[s
     }
 
 
+def _tune(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:
+    tuned = tune(house, Order(**job.given), call=job.given, progress=progress)
+    track_tuned(house, tuned)
+    version = tuned.version
+    return {"version": version.id, "live": to_json(version.baseline), "candidate": to_json(version.metrics)}
+
+
 def _retrain(house: House, _jobs: Jobs, _job: Job, progress: Progress) -> Mapping[str, Any]:
     return {"replaced": to_json(retrain_all(house, progress))}
 
@@ -138,14 +148,24 @@ def _rollback(house: House, _jobs: Jobs, _job: Job, progress: Progress) -> Mappi
     return {"lineup": rollback(house, progress=progress).number}
 
 
+def _index(house: House, _jobs: Jobs, _job: Job, progress: Progress) -> Mapping[str, Any]:
+    """After a command that was killed, or changed the catalog alone."""
+    with writer_lock(house.root):
+        house.sync_indexes(progress)
+    generation = house.generation()
+    return {"revision": generation.revision if generation else 0}
+
+
 WORK: Mapping[JobKind, Work] = {
     "ingest": _ingest,
     "remove": _remove,
     "erase": _erase,
+    "tune": _tune,
     "retrain": _retrain,
     "eval": _eval,
     "promote": _promote,
     "rollback": _rollback,
+    "index": _index,
 }
 
 if __name__ == "__main__":

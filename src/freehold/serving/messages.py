@@ -85,6 +85,14 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Searched:
+    """What was found, and whether it may be kept for whoever asks the same."""
+
+    found: Found
+    may_keep: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """An answer, and what was found for it."""
 

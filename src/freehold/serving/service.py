@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +20,7 @@ from freehold.serving.cache import Cache
 from freehold.serving.fleet import Fleet
 from freehold.serving.keys import Keys
 from freehold.serving.limits import RateLimit
-from freehold.serving.messages import Answered, Ask, Embed, Score, Search, Vectors
+from freehold.serving.messages import Answered, Ask, Embed, Score, Search, Searched, Vectors
 from freehold.serving.metrics import Metrics
 from freehold.serving.runner import Runner
 from freehold.serving.tracing import open_tracer
@@ -28,6 +30,8 @@ from freehold.store.jobs import Job, Jobs
 _LOOK_S = 0.5
 _MOST_ENGINES = 8
 """Unless the settings want more: each holds the models in memory."""
+_BEHIND_S = 20.0
+"""Without a change: then the index was left behind the catalog, and whoever did that is not at work on it."""
 NOBODY: Mapping[str, str] = {}
 """No caller's trace goes on here."""
 log = logging.getLogger("freehold")
@@ -94,8 +98,9 @@ class Service:
         if kept is not None:
             self.metrics.cache_hits.inc()
             return kept
-        found = cast("Found", await self.fleet.ask(search, timeout_s=timeout_s))
-        if self._watch.state() == state and self._are_at(state):
+        searched = cast("Searched", await self.fleet.ask(search, timeout_s=timeout_s))
+        found = searched.found
+        if searched.may_keep and self._watch.state() == state and self._are_at(state):
             self.cache.put(search, found, state)
         self.metrics.stages("search", found.timings_ms)
         counts = {"freehold.hits": len(found.hits), "freehold.rerank_depth": found.rerank_depth}
@@ -166,13 +171,21 @@ class Service:
         self.metrics.jobs.labels(job.kind, job.state).inc()
 
     async def _follow(self) -> None:
-        """Have the engines go over to what is live, soon after it changed."""
+        """Have the engines go over to what is live, soon after it changed; and the index, where nobody else does."""
+        behind: tuple[int, int] | None = None
+        since = 0.0
         while True:
             try:
                 state = self._watch.state()
                 self.cache.see(state)
                 if not self._are_at(state):
                     await self.fleet.refresh()
+                if self._are_at(state) or self._runner.current is not None or state != behind:
+                    behind, since = state, time.monotonic()
+                elif time.monotonic() - since > _BEHIND_S:
+                    since = math.inf  # once: where there is nothing to index, the index stays behind
+                    await self.house(lambda _: self.jobs.add("index", {}))
+                    self.wake()
             except Exception as error:  # a look that failed is no reason never to look again
                 log.warning("house not looked at", extra={"error": type(error).__name__})
             await self._write_down()

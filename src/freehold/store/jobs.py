@@ -31,7 +31,7 @@ _KEY = "upload:"
 _KEPT_DAYS = 30
 _FIRST = frozenset({"ingest", "remove", "erase"})
 
-JobKind = Literal["ingest", "remove", "erase", "retrain", "eval", "promote", "rollback"]
+JobKind = Literal["ingest", "remove", "erase", "tune", "retrain", "eval", "promote", "rollback", "index"]
 JobState = Literal["waiting", "running", "done", "failed"]
 
 

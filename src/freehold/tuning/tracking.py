@@ -22,6 +22,7 @@ from freehold.core.errors import EndpointFault, HouseFault, SettingsError, Stora
 from freehold.core.files import shred_tree
 from freehold.core.training import Lineup, Manifest, ModelVersion, State
 from freehold.house import House
+from freehold.tuning.candidate import Tuned
 
 PREFIX = "freehold."
 """Of every tag that is set."""
@@ -74,6 +75,23 @@ def track(
         number = _register(client, model, run_id, version)
         _tell_state(client, model, number, run_id, state)
         return Tracked(run_id, model, number)
+
+
+def track_tuned(house: House, tuned: Tuned, *, uri: str = "") -> None:
+    """Log a new candidate where ``uri`` says, or as the house's settings have it. Raises as ``track``."""
+    settings = house.settings
+    if uri:
+        settings = settings.with_values({"tracking.kind": "mlflow", "tracking.endpoint": uri}, origin="--mlflow")
+    part = settings.tracking
+    if part.kind == "mlflow":
+        track(
+            tuned.version,
+            tuned.training.manifest,
+            experiment=experiment_of(house),
+            folder=house.registry.folder(tuned.version.id),
+            uri=part.endpoint,
+            artefacts=part.artefacts,
+        )
 
 
 def track_state(version: ModelVersion, state: State, *, experiment: str, uri: str) -> bool:
