@@ -56,17 +56,24 @@ class Seen:
             self.at_s.append(round(at_s, 3))
 
 
+IDLE_S = 20.0
+
+
 class Connection:
-    """One kept-open connection; a new one after a fault."""
+    """One kept-open connection; a new one after a fault, and after so long without use that the server may close it."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         head = "".join(f"{name}: {value}\r\n" for name, value in plan.headers.items())
         self._head = f"POST {plan.path} HTTP/1.1\r\nHost: {plan.host}\r\nContent-Type: application/json\r\n{head}"
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used = 0.0
 
     async def post(self, body: str) -> str:
         """The status of the answer, or what went wrong."""
+        if time.monotonic() - self._used > IDLE_S:
+            self.close()
+        self._used = time.monotonic()
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_connection(self._plan.host, self._plan.port)

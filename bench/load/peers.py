@@ -2,8 +2,8 @@
 
     python bench/load/peers.py --data DIR [--save] [--quick]
 
-The same machine, weights, passages and questions; hybrid search without reranking, ten hits, no cache. All are up at the
-same time and are loaded one after the other, in rounds whose order turns, so that noise of the machine falls on all
+The same machine, weights, passages and questions; hybrid search without reranking, ten hits, no cache. All are up at
+the same time and are loaded one after the other, in rounds whose order turns, so that noise of the machine falls on all
 alike. The peers answer with ids alone, Freehold with the passages' text and places. Each peer has a virtual environment
 of its own under ``.bench``, and its pipeline is that of ``bench/peers``.
 """
@@ -31,12 +31,11 @@ HERE = Path(__file__).parent
 PEERS = HERE.parent / "peers"
 sys.path.append(str(PEERS))
 
+from freehold.house import open_house  # noqa: E402
+from freehold.models.pull import pull  # noqa: E402
 from run import WORK, Server, bodies, load, made, questions, say, told  # noqa: E402
 from systems import ENTRIES, python_of  # noqa: E402
 from worker import QUIET, Worker, tree_rss_bytes  # noqa: E402
-
-from freehold.house import open_house  # noqa: E402
-from freehold.models.pull import pull  # noqa: E402
 
 MODEL = "all-minilm-l6-v2"
 ROUNDS = 3
@@ -95,9 +94,13 @@ class Running:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         told_it = {
-            "PEERS": str(PEERS), "MODEL": str(model), "THREADS": str(CORES), "STORE": str(store), "PORT": str(self.port),
+            "PEERS": str(PEERS),
+            "MODEL": str(model),
+            "THREADS": str(CORES),
+            "STORE": str(store),
+            "PORT": str(self.port),
             "HAYHOOKS_PORT": str(self.port),
-        }  # fmt: skip
+        }
         self._log = (WORK / f"{peer.entry}.log").open("wb")
         self._python = str(python_of(peer.environment, HERE / "requirements"))
         started = time.monotonic()
@@ -114,9 +117,11 @@ class Running:
         self.start_s = time.monotonic() - started
 
     def versions(self) -> dict[str, str]:
-        code = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in {self.peer.packages}}}))"
-        done = subprocess.run([self._python, "-c", code], capture_output=True, text=True, check=True)
-        return json.loads(done.stdout)
+        code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+        done = subprocess.run(
+            [self._python, "-c", code, *self.peer.packages], capture_output=True, text=True, check=True
+        )
+        return dict(zip(self.peer.packages, done.stdout.split(), strict=True))
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -171,11 +176,9 @@ def measured(up: dict[str, tuple[Server | Running, str, list[str]]], seconds: fl
         per_s = statistics.median(r["per_s"] for r in most[name])
         p95 = statistics.median(r["p95_ms"] for r in same[name])
         told_all[name] = {
-            "most": {"per_s": per_s, "rounds": most[name], "of Freehold's": round(per_s / best, 3)},
-            "at the same rate": {
-                "rate_per_s": round(rate, 1), "p95_ms": p95, "rounds": same[name], "times Freehold's p95": round(p95 / quick, 2),
-            },
-        }  # fmt: skip
+            "most": {"per_s": per_s, "of Freehold's": round(per_s / best, 3), "rounds": most[name]},
+            "at one rate": {"p95_ms": p95, "times Freehold's": round(p95 / quick, 2), "rounds": same[name]},
+        }
         say(f"{name}: {per_s} a second; p95 {p95} ms at {rate:.1f} a second")
     return told_all
 

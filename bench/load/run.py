@@ -244,9 +244,7 @@ def scenarios(server: Server, texts: list[str], part: float) -> dict[str, object
     found["resident set MB"] = {"before": round(before), "after 20,000": round(server.rss_mb())}
     say(f"resident set: {found['resident set MB']}")
     rate = found["hybrid"]["most"]["per_s"] / 2  # type: ignore[index]
-    alone = told(load(server, plain, mode="open", rate_per_s=rate, seconds=seconds, clients=256))
     sent = papers(int(2_000 * part), texts)
-    found["alone"] = alone
 
     def ingest() -> None:
         parts = [("files", item) for item in sent.items()]
@@ -269,19 +267,20 @@ def scenarios(server: Server, texts: list[str], part: float) -> dict[str, object
         assert result["promoted"], result
 
     for name, work in (("an ingest of 2,000", ingest), ("a promotion", promote), ("ten erasures", erase)):
+        # Alone right before and right after: the machine is not always equally fast.
+        alone = [load(server, plain, mode="open", rate_per_s=rate, seconds=seconds / 2, clients=256)]
         seen: list[dict] = []
         with beside(work) as thread:
             while thread.is_alive():
                 seen.append(load(server, plain, mode="open", rate_per_s=rate, seconds=10, clients=256))
-        merged = {
-            "ms": [ms for one in seen for ms in one["ms"]],
-            "statuses": _added([one["statuses"] for one in seen]),
-            "seconds": sum(one["seconds"] for one in seen),
-            "cpu_s": sum(one["cpu_s"] for one in seen),
+        alone.append(load(server, plain, mode="open", rate_per_s=rate, seconds=seconds / 2, clients=256))
+        before, meanwhile = told(together(alone)), told(together(seen))
+        found[f"during {name}"] = {
+            "alone": before,
+            "meanwhile": meanwhile,
+            "p95 ratio": round(meanwhile["p95_ms"] / before["p95_ms"], 2),
+            "took s": round(sum(one["seconds"] for one in seen)),
         }
-        beside_it = told(merged)
-        ratio = round(beside_it["p95_ms"] / alone["p95_ms"], 2)
-        found[f"during {name}"] = {"meanwhile": beside_it, "p95 ratio": ratio, "took s": round(merged["seconds"])}
         say(f"during {name}: {found[f'during {name}']}")
     over_rate = 10 * found["hybrid"]["most"]["per_s"]  # type: ignore[index]
     flood = load(server, plain, mode="open", rate_per_s=over_rate, seconds=10, clients=2000)
@@ -291,8 +290,15 @@ def scenarios(server: Server, texts: list[str], part: float) -> dict[str, object
     return found
 
 
-def _added(counts: list[dict[str, int]]) -> dict[str, int]:
-    return {key: sum(count.get(key, 0) for count in counts) for key in {key for count in counts for key in count}}
+def together(seen: list[dict]) -> dict:
+    """Several runs as one."""
+    names = {name for one in seen for name in one["statuses"]}
+    return {
+        "ms": [ms for one in seen for ms in one["ms"]],
+        "statuses": {name: sum(one["statuses"].get(name, 0) for one in seen) for name in names},
+        "seconds": sum(one["seconds"] for one in seen),
+        "cpu_s": sum(one["cpu_s"] for one in seen),
+    }
 
 
 if __name__ == "__main__":
