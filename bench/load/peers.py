@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,7 +87,8 @@ class Running:
         if not (store / "done").exists():
             say(f"{peer.name}: ingesting (minutes, once)")
             shutil.rmtree(store, ignore_errors=True)
-            with Worker(ENTRIES[peer.entry], model=model, threads=CORES) as worker:
+            entry = replace(ENTRIES[peer.entry], environment=peer.environment)
+            with Worker(entry, model=model, threads=CORES) as worker:
                 worker.ask(do="ingest", corpus=str(data), store=str(store))
             (store / "done").write_text("")
         with socket.socket() as free:
@@ -102,7 +103,7 @@ class Running:
             "HAYHOOKS_PORT": str(self.port),
         }
         self._log = (WORK / f"{peer.entry}.log").open("wb")
-        self._python = str(python_of(peer.environment, HERE / "requirements"))
+        self._python = str(python_of(peer.environment))
         started = time.monotonic()
         self.process = subprocess.Popen(
             [self._python, *peer.command], stdout=self._log, stderr=self._log, env=os.environ | QUIET | told_it

@@ -46,14 +46,14 @@ ENTRIES = {
 }
 
 
-def python_of(environment: str, requirements_in: Path = HERE / "requirements") -> Path:
+def python_of(environment: str) -> Path:
     """The interpreter of an environment, which is made or made anew when its requirements have changed.
 
     Raises SetupFailed with the end of pip's output.
     """
     if not environment:
         return Path(sys.executable)
-    folder, requirements = BENCH / environment, requirements_in / f"{environment}.txt"
+    folder, requirements = BENCH / environment, HERE / "requirements" / f"{environment}.txt"
     python, stamp = folder / "bin" / "python", folder / "requirements.sha256"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
     if stamp.is_file() and stamp.read_text() == digest:

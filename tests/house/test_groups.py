@@ -307,3 +307,13 @@ def test_the_command_line(root: Path, made: Path, tmp_path: Path) -> None:
         result = freehold(*wrong, house=house)
         assert result.returncode == 2, result.stderr
         assert "Traceback" not in result.stderr
+
+
+def test_what_there_is_of_what_one_sees(house: House) -> None:
+    whole, theirs = house.shelf.stats(), house.shelf.stats(member("staff"))
+    assert (whole.documents, theirs.documents) == (3, 2)
+    assert 0 < theirs.chunks < whole.chunks
+    assert theirs.quarantined == 0
+    (rules,) = (known.document_id for source, known in house.shelf.known().items() if Path(source).stem == "rules")
+    house.shelf.restrict([rules], "a request")
+    assert house.shelf.stats(member("staff")).documents == 1

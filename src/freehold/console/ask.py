@@ -35,7 +35,7 @@ async def answer(request: Request, visitor: MayAsk, service: ServiceOf, question
             trouble = f"This cannot be asked: {error.message}. {error.hint}"
         except UsageError as error:
             trouble = f"{error.message}: {error.hint}"
-    documents = (await service.house(lambda house: house.stats())).documents
+    documents = (await service.house(lambda house: house.shelf.stats(visitor.caller.reader))).documents
     return shown(
         request,
         "ask.html.j2",

@@ -30,7 +30,7 @@ async def documents(
 ) -> Response:
     """Documents, a page at a time, those whose source contains something."""
     found = await api.documents(visitor.caller, service, after=after, limit=_A_PAGE, source=source.strip())
-    stats = await service.house(lambda house: house.stats())
+    stats = await service.house(lambda house: house.shelf.stats(visitor.caller.reader))
     return shown(request, "documents.html.j2", found=found, stats=stats, source=source.strip(), after=after, trouble="")
 
 
@@ -44,7 +44,7 @@ async def upload(request: Request, form: Form, visitor: MayIngest, service: Serv
         job = await api.upload(cast("list[UploadFile]", files), visitor.caller, service)
     except UsageError as error:
         found = await api.documents(visitor.caller, service, limit=_A_PAGE)
-        stats = await service.house(lambda house: house.stats())
+        stats = await service.house(lambda house: house.shelf.stats(visitor.caller.reader))
         trouble = f"{error.message}: {error.hint}"
         values = {"found": found, "stats": stats, "source": "", "after": "", "trouble": trouble}
         return shown(request, "documents.html.j2", status=422, **values)

@@ -296,7 +296,9 @@ class Shelf(Protocol):
         """Whether there is no chunk."""
         ...
 
-    def stats(self) -> Stats: ...
+    def stats(self, caller: Caller | None = None) -> Stats:
+        """How much there is, or of it what a caller may see; what is in quarantine is nobody's as yet."""
+        ...
 
 
 def page_of(pages: Sequence[Page], offset: int) -> int | None:

@@ -335,16 +335,25 @@ class Catalog(Access):
         with guarded(self._path), self._engine.connect() as c:
             return not c.execute(query).scalar_one()
 
-    def stats(self) -> Stats:
+    def stats(self, caller: Caller | None = None) -> Stats:
         d = t.documents.c
         count = sa.func.count()
+        by_language = sa.select(d.language, count).group_by(d.language)
+        chunks = sa.select(count).select_from(t.chunks)
+        duplicates = sa.select(count).where(d.near_duplicate_of.is_not(None))
+        quarantined = sa.select(count).select_from(t.quarantine)
+        if caller is not None:
+            seen = d.access.in_(self.labels(caller)) & d.id.not_in(sa.select(t.restrictions.c.document_id))
+            by_language, duplicates = by_language.where(seen), duplicates.where(seen)
+            chunks = chunks.where(t.chunks.c.document_id.in_(sa.select(d.id).where(seen)))
+            quarantined = quarantined.where(sa.false())
         with guarded(self._path), self._engine.connect() as c:
-            languages = {row[0]: row[1] for row in c.execute(sa.select(d.language, count).group_by(d.language))}
+            languages = {row[0]: row[1] for row in c.execute(by_language)}
             return Stats(
                 documents=sum(languages.values()),
-                chunks=c.execute(sa.select(count).select_from(t.chunks)).scalar_one(),
-                quarantined=c.execute(sa.select(count).select_from(t.quarantine)).scalar_one(),
-                near_duplicates=c.execute(sa.select(count).where(d.near_duplicate_of.is_not(None))).scalar_one(),
+                chunks=c.execute(chunks).scalar_one(),
+                quarantined=c.execute(quarantined).scalar_one(),
+                near_duplicates=c.execute(duplicates).scalar_one(),
                 languages=languages,
             )
 

@@ -196,7 +196,7 @@ async def report(ctx: Told) -> Report:
         models = dict(states[0].models) if states else {}
 
         def read(house: House) -> Report:
-            stats, generation = house.stats(), house.generation()
+            stats, generation = house.shelf.stats(caller.reader), house.generation()
             requests = requests_of(house).all() if caller.may("dpo") else None
             return Report(
                 name=house.settings.house.name,
