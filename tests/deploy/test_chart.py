@@ -120,8 +120,9 @@ def test_the_settings_load_also_with_what_is_a_comment(tmp_path: Path) -> None:
     path = tmp_path / config.FILE_NAME
     path.write_text(text)
     settings = config.load(path)
-    cores = float(values()["resources"]["limits"]["cpu"])
-    assert settings.server.engines * settings.embedder.threads <= cores
+    limits = values()["resources"]["limits"]
+    engines = settings.server.engines or float(limits["cpu"])  # one for each core of the quota
+    assert float(limits["memory"].removesuffix("Gi")) >= 1 + 0.5 * engines
     head, mark, tail = text.partition("# [generator]")
     path.write_text(head + (mark + tail).replace("# ", ""))
     assert config.load(path).generator.kind == "openai"

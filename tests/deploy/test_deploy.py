@@ -42,7 +42,6 @@ def test_settings_load(tmp_path: Path) -> None:
     assert settings.generator.endpoint == "http://vllm:8000/v1"
     assert settings.generator.region in settings.house.regions
     assert settings.generator.api_key is not None
-    assert settings.server.engines, "a container sees the cores of its host"
 
 
 def test_what_is_built_has_the_version_of_the_package() -> None:
@@ -179,8 +178,10 @@ def test_compose_and_its_settings_speak_of_the_same() -> None:
     assert f"--served-model-name {settings.generator.model} " in command
     assert settings.generator.api_key is not None
     assert settings.generator.api_key.file == f"/run/secrets/{services['freehold']['secrets'][0]}"
-    cores = settings.server.engines * settings.embedder.threads
-    assert cores <= float(services["freehold"]["deploy"]["resources"]["limits"]["cpus"])
+    limits = services["freehold"]["deploy"]["resources"]["limits"]
+    engines = settings.server.engines or float(limits["cpus"])  # one for each core of the quota
+    assert float(limits["memory"].removesuffix("G")) >= 1 + 0.5 * engines
+    assert "freehold" in settings.server.hosts
     assert services["freehold"]["stop_grace_period"] == "45s"
     checked = services["freehold"]["healthcheck"]["test"]
     assert checked[1:] == json.loads(dict(instructions())["HEALTHCHECK"].partition("CMD ")[2])
