@@ -118,3 +118,21 @@ def test_the_person_behind_a_token_is_in_no_log(guarded: Server, issuer: Issuer)
 
 def test_keys_work_beside_tokens(guarded: Server):
     assert status(guarded, guarded.key) == 200
+
+
+def test_mcp_clients_learn_where_tokens_come_from(guarded: Server, issuer: Issuer):
+    with guarded.client("nothing") as client:
+        refused = client.post("/mcp", json={})
+        assert refused.status_code == 401
+        where = refused.headers["WWW-Authenticate"].partition('resource_metadata="')[2].rstrip('"')
+        told = client.get(where).json()
+        assert client.get(where, headers={"Host": "elsewhere.example"}).status_code == 421
+    assert told["resource"] == f"{guarded.url}/mcp"
+    assert told["authorization_servers"] == [issuer.url]
+    assert "freehold:ask" in told["scopes_supported"]
+
+
+def test_without_a_provider_there_is_nothing_to_learn(server: Server):
+    with server.client("nothing") as client:
+        assert client.get("/.well-known/oauth-protected-resource/mcp").status_code == 404
+        assert client.post("/mcp", json={}).headers["WWW-Authenticate"] == "Bearer"

@@ -13,7 +13,7 @@ from freehold import __version__
 from freehold.http import documents, health, heard, models, openai, problems, requests, search
 from freehold.http.access import Tokens
 from freehold.http.envelope import Envelope
-from freehold.http.mcp.door import PATH, Door
+from freehold.http.mcp.door import METADATA, PATH, Door
 from freehold.http.schemas import Problem
 from freehold.serving.service import Service
 
@@ -66,6 +66,8 @@ def create_app(service: Service, *rooms: Callable[[FastAPI], None]) -> FastAPI:
     for room in (search, heard, documents, openai, models, requests, health):
         app.include_router(room.router)
     app.router.routes.append(Route(PATH, door, include_in_schema=False))
+    if part.oidc_issuer:
+        app.router.routes.append(Route(METADATA, door.metadata, include_in_schema=False))
     for add in rooms:
         add(app)
     if part.origins:

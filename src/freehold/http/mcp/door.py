@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from freehold.config import ServerSettings
 from freehold.http.access import BEARER, caller_of
 from freehold.http.problems import Refused
+from freehold.serving.keys import SCOPES
 from freehold.serving.service import Service
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from freehold.http.mcp.tools import Room
 
 PATH = "/mcp"
+METADATA = "/.well-known/oauth-protected-resource/mcp"
+"""Where clients learn who issues tokens for it (RFC 9728, 3.1)."""
 _MOST_SESSIONS = 1_000
 _IDLE_S = 900.0
 """After it a session is forgotten; its client opens another."""
@@ -51,13 +55,31 @@ class Door:
         scope["route"] = self
         request = Request(scope, receive)
         check_names(request, self._service.settings.server)
-        caller = await caller_of(request, self._service, await BEARER(request))
+        try:
+            caller = await caller_of(request, self._service, await BEARER(request))
+        except Refused as refused:
+            if refused.status == 401 and self._service.settings.server.oidc_issuer:  # RFC 9728, 5.1
+                refused.headers["WWW-Authenticate"] = f'Bearer resource_metadata="{_base(request)}{METADATA}"'
+            raise
         manager = await self._opened()
         from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
         from mcp.server.auth.provider import AccessToken
 
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=caller.id, scopes=list(caller.scopes)))
         await manager.asgi_app(scope, receive, send)
+
+    async def metadata(self, request: Request) -> JSONResponse:
+        """Who issues tokens for it, and what may stand in them (RFC 9728). Raises Refused: 421 and 403 as above."""
+        part = self._service.settings.server
+        check_names(request, part)
+        told = {
+            "resource": f"{_base(request)}{PATH}",
+            "resource_name": self._service.settings.house.name or "Freehold",
+            "authorization_servers": [part.oidc_issuer],
+            "scopes_supported": [f"freehold:{scope}" for scope in SCOPES],
+            "bearer_methods_supported": ["header"],
+        }
+        return JSONResponse(told)
 
     async def close(self) -> None:
         """End all sessions."""
@@ -99,6 +121,10 @@ class Door:
         async with manager.run():
             started.set()
             await self._closing.wait()
+
+
+def _base(request: Request) -> str:
+    return f"{request.url.scheme}://{request.headers.get('host', '')}"
 
 
 def _load() -> None:
