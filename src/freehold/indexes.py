@@ -167,8 +167,8 @@ class Indexes:
             self._shelf.drop_vectors(digest)
             self.of(digest).remove()
 
-    def points(self) -> set[str]:
-        """Ids of the chunks in any of the indexes, in the generations that answer."""
+    def present(self, chunk_ids: Collection[str]) -> set[str]:
+        """Which of the chunks are in any of the indexes, in the generations that answer."""
         self.close()
         found: set[str] = set()
         for generations in self._all():
@@ -180,7 +180,7 @@ class Indexes:
                         continue
                     raise
                 try:
-                    found.update(index.ids())
+                    found |= index.present(chunk_ids)
                 finally:
                     index.close()
         return found

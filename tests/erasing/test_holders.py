@@ -141,7 +141,7 @@ class TestIndex(HouseHolderCase):
 
     def rest(self, root: Path) -> object:
         with open_house(root / "house") as house:
-            return sorted(house.indexes.points() - self.target(root).chunks)
+            return sorted(house.indexes.present(house.shelf.chunk_ids() - self.target(root).chunks))
 
 
 class TestTraffic(HouseHolderCase):

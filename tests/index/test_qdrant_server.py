@@ -109,6 +109,7 @@ CALLS = {
     "optimize": lambda index: index.optimize(),
     "search": lambda index: index.search(dense=unit(1), sparse=terms(1), limit=3),
     "ids": lambda index: list(index.ids()),
+    "present": lambda index: index.present([make_point(1).chunk_id]),
     "count": lambda index: index.count(),
 }
 calls = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)

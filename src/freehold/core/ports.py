@@ -203,6 +203,10 @@ class VectorIndex(Protocol):
         """Every chunk id, in no promised order."""
         ...
 
+    def present(self, chunk_ids: Collection[str]) -> set[str]:
+        """Those of the chunk ids that there is a point of. Costs as much as there are ids, not points."""
+        ...
+
     def count(self, filter: Filter | None = None) -> int:
         """Number of points that pass the filter, exactly."""
         ...

@@ -150,7 +150,7 @@ class IndexHolder(_Held):
             self.level = "logical"
 
     def holdings(self, target: Target) -> Sequence[Holding]:
-        return self._told("point", self._house.indexes.points() & target.chunks)
+        return self._told("point", self._house.indexes.present(target.chunks))
 
     def erase(self, target: Target) -> None:  # noqa: ARG002
         """Build the next generation without what is off the shelf, and remove all earlier ones.

@@ -211,6 +211,20 @@ class QdrantIndex:
         self._opened()
         return (str(record.id) for page in self._pages(IDS_PAGE, content=False) for record in page)
 
+    def present(self, chunk_ids: Collection[str]) -> set[str]:
+        """Those of the chunk ids that there is a point of."""
+        server, wanted = self._opened(), [checked_id(chunk_id) for chunk_id in chunk_ids]
+        found = set()
+        for start in range(0, len(wanted), IDS_PAGE):
+            part = wanted[start : start + IDS_PAGE]
+            records = server.ask(
+                lambda client, part=part: client.retrieve(  # type: ignore[misc]
+                    self._collection, part, with_payload=False, with_vectors=False
+                )
+            )
+            found |= {str(record.id) for record in self._own(records)}
+        return found
+
     def pages(self) -> Iterator[list[models.PointStruct]]:
         """Every point, as ``put`` takes it."""
         for page in self._pages(batch_points(self._dim), content=True):

@@ -202,6 +202,12 @@ class QdrantEdgeIndex:
         self._opened()
         return self._scroll()
 
+    def present(self, chunk_ids: Collection[str]) -> set[str]:
+        """Those of the chunk ids that there is a point of."""
+        shard, wanted = self._opened(), [checked_id(chunk_id) for chunk_id in chunk_ids]
+        with engine_faults(self._path, "retrieve"):
+            return {str(record.id) for record in shard.retrieve(wanted, False, False)} if wanted else set()
+
     def count(self, filter: Filter | None = None) -> int:
         """Number of points that pass the filter, exactly."""
         shard = self._opened()

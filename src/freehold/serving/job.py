@@ -55,10 +55,13 @@ def main() -> None:
 
 
 def _give_way() -> None:
-    """Run when nothing else wants to: a search that comes in the middle of a slice of time does not wait for its end,
-    as it would for one that is merely nice. Where the system has no such policy, be nice.
+    """Run on half of the cores, and when nothing else wants to. A search that comes in the middle of a slice of time
+    does not wait for its end, as it would for one that is merely nice, and what searches read stays in the caches of
+    the other cores. Where the system has no such policies, be nice.
     """
     try:
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, allowed[-max(1, len(allowed) // 2) :])
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError):
         os.nice(NICENESS)

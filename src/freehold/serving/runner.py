@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,7 +17,6 @@ from typing import Any
 
 from freehold.core.errors import HouseBusy, HouseFault
 from freehold.core.files import storage_fault
-from freehold.core.machine import SHARE, cores
 from freehold.index.locks import FileLock
 from freehold.store.jobs import Job, Jobs
 
@@ -34,9 +32,6 @@ class Runner:
 
     def __init__(self, root: Path, jobs: Jobs, *, on_end: Callable[[Job], None] = lambda _: None) -> None:
         self._root, self._jobs, self._on_end = root, jobs, on_end
-        # Half of the cores, and nothing that runs beside it waits: see ``freehold.serving.job``. With all of them, what
-        # a job reads would push out of the processors' caches what searches read.
-        self._environment = {**os.environ, SHARE: str(max(1, cores() // 2))}
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.current: Job | None = None
@@ -98,9 +93,7 @@ class Runner:
     async def _done(self, job: Job) -> Job | None:
         command = (sys.executable, "-P", "-m", "freehold.serving.job", str(self._root), job.id)
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, limit=_LINE_BYTES, env=self._environment
-        )
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_LINE_BYTES)
         assert process.stdout is not None
         last: dict[str, Any] = {}
         try:

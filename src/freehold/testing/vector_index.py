@@ -265,6 +265,16 @@ class VectorIndexCase:
         assert sorted(index.ids()) == sorted([*reference.points][3:])
 
     @pytest.mark.parametrize("optimized", [False, True])
+    def test_which_of_some_ids_are_there(self, index: VectorIndex, optimized: bool) -> None:
+        reference = _filled(index, 40)
+        some = [*reference.points][:5]
+        index.delete(some[:2])
+        if optimized:
+            index.optimize()
+        assert index.present([*some, new_id()]) == set(some[2:])
+        assert index.present([]) == set()
+
+    @pytest.mark.parametrize("optimized", [False, True])
     def test_what_was_flushed_is_there_when_reopened(self, index: VectorIndex, path: Path, optimized: bool) -> None:
         reference = _filled(index, 60)
         index.delete([*reference.points][:5])
@@ -394,6 +404,7 @@ class VectorIndexCase:
             lambda index: index.flush(),
             lambda index: index.search(dense=unit(1), limit=1),
             lambda index: list(index.ids()),
+            lambda index: index.present([new_id()]),
             lambda index: index.count(),
         ],
     )
