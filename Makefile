@@ -72,8 +72,9 @@ bench-erasure: $(VENV)/dev  ## a town erased, mutants caught, cost by size (two 
 bench-erasure-peers: $(VENV)/dev .bench/erasure/made  ## other erasure tools and stores under the same checks (ten minutes)
 	@$(BIN)/python bench/erasure/peers.py --save
 
-bench-load: $(VENV)/dev  ## the service under load on 13,012 passages (half an hour, nothing else running): DATA=folder
+bench-load: $(VENV)/dev  ## the service under load, and beside Hayhooks and LlamaIndex (an hour, nothing else running): DATA=folder
 	@$(BIN)/python bench/load/run.py $(if $(DATA),--data $(DATA)) --save
+	@$(BIN)/python bench/load/peers.py $(if $(DATA),--data $(DATA)) --save
 
 bench-tuning: $(VENV)/dev  ## what tuning is worth on real sets (an hour or two): DATA=their folder
 	@$(BIN)/python bench/tuning/run.py $(if $(DATA),--data $(DATA))
