@@ -71,6 +71,11 @@ class StandIn:
         if (method, rest) == ("PUT", "points"):
             client.upsert(name, _parsed(models.PointInsertOperations, body).points)
             return done
+        if (method, rest) == ("POST", "points"):
+            asked = _parsed(models.PointRequest, body)
+            return client.retrieve(
+                name, asked.ids, with_payload=asked.with_payload or False, with_vectors=asked.with_vector or False
+            )
         if rest == "points/delete":
             client.delete(name, _parsed(models.PointsSelector, body))
             return done

@@ -213,7 +213,7 @@ class QdrantIndex:
 
     def present(self, chunk_ids: Collection[str]) -> set[str]:
         """Those of the chunk ids that there is a point of."""
-        server, wanted = self._opened(), [checked_id(chunk_id) for chunk_id in chunk_ids]
+        server, wanted = self._opened(), [chunk_id for chunk_id in chunk_ids if is_chunk_id(chunk_id)]
         found = set()
         for start in range(0, len(wanted), IDS_PAGE):
             part = wanted[start : start + IDS_PAGE]

@@ -31,6 +31,7 @@ from freehold.index.values import (
     WRITE_BATCH,
     checked_id,
     dense_list,
+    is_chunk_id,
     kilobytes,
 )
 
@@ -204,7 +205,7 @@ class QdrantEdgeIndex:
 
     def present(self, chunk_ids: Collection[str]) -> set[str]:
         """Those of the chunk ids that there is a point of."""
-        shard, wanted = self._opened(), [checked_id(chunk_id) for chunk_id in chunk_ids]
+        shard, wanted = self._opened(), [chunk_id for chunk_id in chunk_ids if is_chunk_id(chunk_id)]
         with engine_faults(self._path, "retrieve"):
             return {str(record.id) for record in shard.retrieve(wanted, False, False)} if wanted else set()
 

@@ -271,7 +271,7 @@ class VectorIndexCase:
         index.delete(some[:2])
         if optimized:
             index.optimize()
-        assert index.present([*some, new_id()]) == set(some[2:])
+        assert index.present([*some, new_id(), "no id at all"]) == set(some[2:])
         assert index.present([]) == set()
 
     @pytest.mark.parametrize("optimized", [False, True])
