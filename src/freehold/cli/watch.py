@@ -51,7 +51,7 @@ def _print(seen: Watch) -> None:
     if not seen.looked:
         output.out.print("nobody has looked yet: freehold watch")
         return
-    table = output.plain_table("signal", "new", "known", "statistic", "evidence", "alarm at", "verdict", "")
+    table = output.plain_table("signal", "new", "known", "statistic", "evidence", "alarm at", "verdict")
     for one in seen.readings:
         tested = one.evidence is not None and one.level is not None
         table.add_row(
@@ -62,9 +62,11 @@ def _print(seen: Watch) -> None:
             f"{one.evidence:,.2f}" if tested else "-",
             f"{one.level:,.0f}" if tested else "-",
             f"[{_COLOURS[one.outcome]}]{one.outcome}[/]",
-            escape(one.told),
         )
     output.out.print(table)
+    for one in seen.readings:
+        if one.evidence is None:
+            output.out.print(f"{one.signal}: {escape(one.told)}", soft_wrap=True)
     for alarm in seen.alarms:
         output.out.print(f"[red]{alarm.signal}[/] since {alarm.since[:16]}: {escape(alarm.moved)}", soft_wrap=True)
         if alarm.examples:

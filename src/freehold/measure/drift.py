@@ -45,7 +45,6 @@ ENOUGH = 20
 _BLOCK = 100
 _RIDGE = 1.0
 """In units of the mean variance of a direction, times the rows."""
-_MOST_EVIDENCE = 1e12
 
 
 def level(*, false_alarms_per_month: float, looks_per_month: float, signals: int) -> float:
@@ -69,7 +68,7 @@ def evidence(p: float) -> float:
         return 0.5
     p = max(p, 1e-300)
     log = math.log(p)
-    return min(_MOST_EVIDENCE, (1 - p + p * log) / (p * log * log))
+    return (1 - p + p * log) / (p * log * log)
 
 
 def carried(total: float, e_value: float) -> float:
@@ -227,7 +226,8 @@ def _subsets(rng: np.random.Generator, draws: int, size: int, new: int) -> NDArr
 
 def _within(table: Float64, chosen: NDArray[np.intp]) -> Float64:
     """Sum of ``table`` over all ordered pairs of rows of each draw."""
-    return np.array([table[np.ix_(rows, rows)].sum() for rows in chosen])
+    sums: Float64 = table[chosen[:, :, None], chosen[:, None, :]].sum(axis=(1, 2))
+    return sums
 
 
 def _energy(distances: Float64, new: int) -> Statistic:

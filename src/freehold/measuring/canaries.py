@@ -30,11 +30,10 @@ class Canary:
     answer: str = ""
 
     def is_in(self, hits: Sequence[Hit]) -> bool:
-        """Whether it is there. A file's name is enough of its path."""
+        """Whether it is there. A file's name, with or without suffix, is enough of its path."""
         answer = _folded(self.answer)
         return any(
-            hit.source in self.sources
-            or PurePath(hit.source).name in self.sources
+            self.sources & {hit.source, PurePath(hit.source).name, PurePath(hit.source).stem}
             or (answer and answer in _folded(hit.text))
             for hit in hits
         )
@@ -108,7 +107,7 @@ def _of_labels(labels: Labels) -> list[Canary]:
     made = []
     for query_id in keyed_order((q for q in labels.qrels if _NAME.fullmatch(q)), "canaries")[:MOST]:
         units = [unit for unit, grade in labels.qrels[query_id].items() if grade > 0]
-        names = frozenset(labels.spans[unit].source if unit in labels.spans else unit for unit in units)
+        names = frozenset(labels.spans[unit].unit if unit in labels.spans else unit for unit in units)
         if names:
             made.append(Canary(query_id, labels.queries[query_id].text, names))
     return made
