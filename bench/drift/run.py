@@ -5,7 +5,7 @@
 *Stationary replays* draw the questions of every day with replacement from those of a real set, so that nothing changes
 but by chance: house-years of daily looks, as ``freehold watch`` takes them, known sample and retention included. Beside
 it stands what is often done instead: the same test at every look against one sample taken at the beginning, at a fixed
-alpha. *Planted shifts* begin after two quiet weeks, with a share of the traffic. FOLDER holds BEIR sets.
+alpha. *Planted shifts* begin after two quiet weeks or more, with a share of the traffic. FOLDER holds BEIR sets.
 """
 
 from __future__ import annotations
@@ -176,20 +176,23 @@ def planted(name: str, pool: Vectors, other: Vectors, share: float, options: arg
     for number in range(options.repeats):
         rng = np.random.default_rng([options.seed, number, *name.encode(), int(100 * share)])
 
-        def day(look: int, rng: np.random.Generator = rng) -> Vectors:
+        # The known sample begins anew twice a month: a shift begins anywhere between two such times.
+        quiet = QUIET + int(rng.integers(RETENTION // 2))
+
+        def day(look: int, rng: np.random.Generator = rng, quiet: int = quiet) -> Vectors:
             rows = pool[rng.integers(len(pool), size=options.questions)]
-            if look >= QUIET:
+            if look >= quiet:
                 shifted = rng.random(options.questions) < share
                 rows[shifted] = other[rng.integers(len(other), size=int(shifted.sum()))]
             return rows
 
         delay = None
-        for seen in replay(day, QUIET + LONGEST, drift.vectors_moved, rng, naive=False):
+        for seen in replay(day, quiet + LONGEST, drift.vectors_moved, rng, naive=False):
             raised = alarms(seen, level)
-            if raised and raised[-1] >= QUIET:
-                delay = raised[-1] - QUIET + 1
+            if raised and raised[-1] >= quiet:
+                delay = raised[-1] - quiet + 1
                 break
-        early += sum(look < QUIET for look in alarms(seen, level))
+        early += sum(look < quiet for look in alarms(seen, level))
         delays.append(delay)
     known = sorted(delay for delay in delays if delay is not None)
     middle = sorted(math.inf if d is None else d for d in delays)[len(delays) // 2]

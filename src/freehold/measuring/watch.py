@@ -114,9 +114,9 @@ def look(house: House, *, progress: Progress, now: datetime | None = None) -> Wa
     with writer_lock(house.root):
         if store.read(house.root) != before:
             raise HouseBusy("another look or an erasure came between", hint="look again")
-        gone = store.named(after) - _present(house, store.named(after))
-        store.write(house.root, _without(after, gone))
-    return _without(after, gone)
+        after = store.without(after, store.named(after) - _present(house, store.named(after)))
+        store.write(house.root, after)
+    return after
 
 
 def accept(house: House, signals: Collection[Signal] = ()) -> Watch:
@@ -419,11 +419,6 @@ def _canaries(asked: set[str], here: set[str], normal: set[str], at: str) -> tup
 def _present(house: House, ids: Collection[str]) -> set[str]:
     """Those that are still here: somebody may have been erased while we looked."""
     return {one.id for one in house.traffic.get(ids)} | house.shelf.present(ids)
-
-
-def _without(watch: Watch, gone: Collection[str]) -> Watch:
-    alarms = tuple(replace(a, examples=tuple(e for e in a.examples if e.id not in gone)) for a in watch.alarms)
-    return replace(watch, alarms=alarms)
 
 
 def _written(time: datetime) -> str:
