@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 # The CPU build where an index has one by this name; a plain torch may be a CUDA build of several gigabytes.
 TORCH  ?= torch==2.13.0
-.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-tuning bench-erasure bench-erasure-peers bench-load deploy-check docs clean
+.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-drift bench-tuning bench-erasure bench-erasure-peers bench-load deploy-check docs clean
 
 help:             ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ bench-measure: $(VENV)/dev  ## scoring and statistics beside ir-measures and ran
 
 bench-gate: $(VENV)/dev  ## the gate's own error rate, simulated (minutes)
 	@$(BIN)/python bench/gate/run.py
+
+bench-drift: $(VENV)/dev  ## false alarms and delays of the watch for drift (minutes): DATA=folder of BEIR sets
+	@$(BIN)/python bench/drift/run.py $(if $(DATA),--data $(DATA)) --save
 
 bench-erasure: $(VENV)/dev  ## a town erased, mutants caught, cost by size (two hours; PEOPLE=1500 for the nightly bound)
 	@$(BIN)/python bench/erasure/run.py --people $(or $(PEOPLE),60) --save

@@ -204,6 +204,18 @@ class ScheduleSettings:
     retrain_days: int = _setting(7, "between two rounds of training again without the erased; 0: never", low=0)
     reprobe_days: int = _setting(30, "between two searches for what certificates say is gone; 0: never", low=0)
     expire_days: int = _setting(1, "between two times that the query log forgets what is too old; 0: never", low=0)
+    watch_days: int = _setting(1, "between two looks for drift; 0: never, unless freehold watch is called", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """[watch]: ``freehold watch``, which looks whether what is asked and what is held is still as it was."""
+
+    false_alarms_per_month: float = _setting(
+        0.1, "how many are allowed while nothing changes, all signals together", low=0.0001, high=10.0
+    )
+    canaries: str = _setting("", "questions with known answers (.jsonl); relative to this file; empty: gate.dataset's")
+    canary_hits: int = _setting(10, "a canary's answer must be among so many hits", low=1, high=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +277,7 @@ class Settings:
     gate: GateSettings = GateSettings()
     privacy: PrivacySettings = PrivacySettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    watch: WatchSettings = WatchSettings()
     traffic: TrafficSettings = TrafficSettings()
     tracking: TrackingSettings = TrackingSettings()
     server: ServerSettings = ServerSettings()

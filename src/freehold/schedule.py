@@ -19,15 +19,17 @@ from freehold.core.records import from_json
 from freehold.erasing.erase import reprobe, retrain_all
 from freehold.house import House
 from freehold.journeys.ingest import Progress
+from freehold.measuring.watch import look
 
 STATE = "schedule.json"
 """In a house: the last run of each task."""
 
-Task = Literal["retrain", "reprobe", "expire"]
+Task = Literal["retrain", "reprobe", "expire", "watch"]
 _TASKS: dict[Task, Callable[[House, Progress], int]] = {
     "retrain": lambda house, progress: len(retrain_all(house, progress)),
     "reprobe": reprobe,
     "expire": lambda house, _progress: expire(house),
+    "watch": lambda house, progress: len(look(house, progress=progress).alarms),
 }
 
 
@@ -39,7 +41,7 @@ class Run:
     """ISO 8601 in UTC: when it began."""
     outcome: Literal["done", "failed"]
     items: int
-    """Versions looked after, certificates searched for again, or questions forgotten."""
+    """Versions looked after, certificates searched for again, questions forgotten, or alarms that are open."""
     problem: str
     """Why it failed."""
 
@@ -69,7 +71,8 @@ def planned(house: House, now: datetime | None = None) -> list[Planned]:
     runs = _runs(house)
     part = house.settings.schedule
     every: dict[Task, int] = {
-        "retrain": part.retrain_days, "reprobe": part.reprobe_days, "expire": part.expire_days,
+        "retrain": part.retrain_days, "reprobe": part.reprobe_days,
+        "expire": part.expire_days, "watch": part.watch_days,
     }  # fmt: skip
     found = []
     for task in _TASKS:

@@ -19,10 +19,13 @@ from freehold.core.ids import new_id
 from freehold.core.shelf import Changes
 from freehold.core.traffic import Asked, Feedback, Shown
 from freehold.core.training import Example, Manifest, ModelVersion
+from freehold.core.watch import Alarm, Watch
+from freehold.core.watch import Example as Named
 from freehold.erasing import holders
 from freehold.house import House, open_house
 from freehold.journeys.examples import root_of
 from freehold.privacy.subjects import open_finder, parse_subject
+from freehold.store import watch
 from freehold.store.folders import write_record
 from freehold.store.jobs import Jobs
 from freehold.store.made_from import note_documents
@@ -184,6 +187,35 @@ class TestTraffic(HouseHolderCase):
         assert kinds == {"question", "hit"}
         with open_house(tmp_path / "house") as house:
             assert {one.text for one in house.traffic.all() if not one.shown} == {"any question, kettle shown"}
+
+
+class TestWatch(HouseHolderCase):
+    kind = holders.WatchHolder
+    steps = ("watch.forgotten",)
+
+    def add(self, house: House, root: Path) -> None:
+        log = TrafficLog(house.root, house.shelf, queries=True, answers=True)
+        at = datetime(2026, 11, 26, tzinfo=UTC)
+        examples = [Named("canary", "line-1")]
+        for wanted in (self.gone, lambda name: not self.gone(name)):
+            for document in sorted(self.documents(root, wanted)):
+                answer = Asked(new_id(), at, "ask", "a question", (Shown(1, document, new_id()),), answer="an answer")
+                log.put([answer])
+                examples += [Named("document", document), Named("question", answer.id)]
+                if wanted == self.gone:
+                    (root / f"gone-{answer.id}").touch()
+        log.close()
+        alarm = Alarm(new_id(), "questions", at.isoformat(), at.isoformat(), "moved", tuple(examples), ())
+        watch.write(house.root, Watch(looked=at.isoformat(), alarms=(alarm,)))
+
+    def traces(self, root: Path) -> Sequence[bytes]:
+        answers = [path.name.removeprefix("gone-").encode() for path in root.glob("gone-*")]
+        return [*answers, *(id.encode() for id in self.target(root).documents)]
+
+    def rest(self, root: Path) -> object:
+        gone = {trace.decode() for trace in self.traces(root)}
+        (alarm,) = watch.read(root / "house").alarms
+        return [one for one in alarm.examples if one.id not in gone]
 
 
 class TestTraining(HouseHolderCase):

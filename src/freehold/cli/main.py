@@ -26,6 +26,7 @@ from freehold.cli import (
     serve,
     traffic,
     tune,
+    watch,
 )
 from freehold.cli.access import AsGroupOption, GroupOption
 from freehold.cli.common import Json, open_house
@@ -203,6 +204,7 @@ app.command()(erase.verify)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(serve.serve)
+app.command()(watch.watch)
 
 
 @app.command()

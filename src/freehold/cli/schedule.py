@@ -14,7 +14,9 @@ from freehold.cli.common import Json, open_house
 from freehold.core.errors import UsageError
 from freehold.schedule import Planned, Task, planned, run_due
 
-_ITEMS: dict[Task, str] = {"retrain": "model version", "reprobe": "certificate", "expire": "old question"}
+_ITEMS: dict[Task, str] = {
+    "retrain": "model version", "reprobe": "certificate", "expire": "old question", "watch": "open alarm",
+}  # fmt: skip
 
 schedule_app = typer.Typer(help="What is done again and again in a house.", invoke_without_command=True)
 
@@ -45,7 +47,8 @@ def run(
     task: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="TASK", help="Do this one (retrain, reprobe, expire), whether it is due or not; repeatable."
+            metavar="TASK",
+            help="Do this one (retrain, reprobe, expire, watch), whether it is due or not; repeatable.",
         ),
     ] = None,
     as_json: Json = False,

@@ -15,6 +15,7 @@ from freehold.console.access import BY_ITSELF, MayAdmin
 from freehold.console.page import HOME, PageRoute, shown
 from freehold.http import documents
 from freehold.http.access import ServiceOf
+from freehold.store import watch as store
 
 router = APIRouter(prefix=HOME, route_class=PageRoute)
 REFRESH_S = 5
@@ -90,6 +91,7 @@ async def live(request: Request, visitor: MayAdmin, service: ServiceOf, paused: 
         hits=hits,
         searches=hits + sum(one.count for one in stages if one.name == "search, total"),
         jobs=[job for job in jobs if job.state in {"waiting", "running"}],
+        watch=await service.house(lambda house: store.read(house.root)),
     )
 
 

@@ -52,7 +52,7 @@ _CODES: Mapping[str, frozenset[str]] = {
     "basis": frozenset(f"17(3)({letter})" for letter in "abcde"),
     "ground": frozenset({*(f"17(1)({letter})" for letter in "abcdef"), "retention-expiry", "controller-initiative"}),
     "clock": frozenset({"went-back"}),
-    "task": frozenset({"retrain", "reprobe", "expire"}),
+    "task": frozenset({"retrain", "reprobe", "expire", "watch"}),
     "outcome": frozenset({"done", "failed"}),
 }
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")

@@ -21,11 +21,13 @@ from freehold.house import TUNING, House
 from freehold.indexes import EMBEDDED, SERVED
 from freehold.journeys.examples import root_of
 from freehold.journeys.ingest import Progress
+from freehold.store import watch
 from freehold.store.jobs import Jobs
 from freehold.store.lock import writer_lock
 from freehold.store.made_from import documents_of
 from freehold.store.traffic import FILE as TRAFFIC
 from freehold.store.training import TrainingFolder, read_manifest
+from freehold.store.watch import FILE as WATCH
 from freehold.tuning import tracking
 from freehold.tuning.candidate import WORK
 from freehold.tuning.sets import TRAINING
@@ -45,6 +47,7 @@ def holders_of(house: House, progress: Progress) -> tuple[Holder, ...]:
         KeysHolder(house),
         OriginalsHolder(house),
         IndexHolder(house, progress),
+        WatchHolder(house),
         TrafficHolder(house),
         TrainingHolder(house),
         ExperimentsHolder(house),
@@ -190,6 +193,31 @@ class TrafficHolder(_Held):
 
     def files(self) -> Iterator[Path]:
         yield from sorted(self._house.root.glob(f"{TRAFFIC}*"))
+
+
+class WatchHolder(_Held):
+    """What the watch for drift remembers: ids of questions and documents as examples. It comes before the query log,
+    of which it asks which questions speak of the person; the next look drops what has gone from there otherwise.
+    """
+
+    name = "watch"
+
+    def holdings(self, target: Target) -> Sequence[Holding]:
+        return self._told("example", self._gone(target))
+
+    def erase(self, target: Target) -> None:
+        shred(self._house.root / f".{WATCH}{GONE}")
+        watch.forget(self._house.root, self._gone(target))
+
+    def _gone(self, target: Target) -> set[str]:
+        named, log = watch.named(watch.read(self._house.root)), self._house.traffic
+        if not named:
+            return set()
+        answers = {one.question_id for one in log.shown_at(target.documents) if one.kind != "search"}
+        return named & {*target.documents, *answers, *speaking(log, target.finder)}
+
+    def files(self) -> Iterator[Path]:
+        yield from sorted(self._house.root.glob(f"{WATCH}*"))
 
 
 class TrainingHolder(_Held):

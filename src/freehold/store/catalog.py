@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -39,6 +39,9 @@ from freehold.store.access import Access, add_groups, put_groups
 from freehold.store.rights import SHOWN, restrict
 from freehold.store.rows import EPOCH, REVISION, batches, no_document, raise_fact, read_fact
 from freehold.store.sqlite import connect, guarded, truncate_log, write_anew
+
+if TYPE_CHECKING:
+    from freehold.core.types import Float32
 
 _SALT_BYTES = 16
 _WORDS_AT_A_TIME = 1_000
@@ -324,6 +327,28 @@ class Catalog(Access):
         v = t.vectors.c
         rows = self._rows_in(sa.select(v.dense).where(v.dense.is_not(None)), v.chunk_id, chunk_ids)
         return [row.dense for row in rows]
+
+    def arrivals(self) -> list[tuple[str, str]]:
+        """(document id, when it was ingested: ISO 8601 in UTC), oldest first, without those that are restricted."""
+        d, hidden = t.documents.c, sa.select(t.restrictions.c.document_id)
+        query = sa.select(d.id, d.ingested_at).where(d.id.not_in(hidden)).order_by(d.ingested_at, d.id)
+        return [(row.id, row.ingested_at) for row in self._rows(query)]
+
+    def document_vectors(self, document_ids: Collection[str], maker: str) -> dict[str, Float32]:
+        """Document id -> float32 (dim,), the mean of the dense vectors that ``maker`` made of its chunks.
+
+        Left out are documents of which it made none.
+        """
+        c, v = t.chunks.c, t.vectors.c
+        query = sa.select(c.document_id, v.dense).join(t.vectors, v.chunk_id == c.id)
+        query = query.where(v.maker == maker, v.dense.is_not(None), SHOWN)
+        means: dict[str, Float32] = {}
+        for batch in batches(document_ids):
+            sums: dict[str, list[Float32]] = {}
+            for row in self._rows(query.where(c.document_id.in_(batch))):
+                sums.setdefault(row.document_id, []).append(_dense(row.dense))
+            means.update({document_id: np.mean(vectors, axis=0) for document_id, vectors in sums.items()})
+        return means
 
     def commitments(self) -> list[bytes]:
         """Per document, in the order of their ids, a commitment to its bytes under a salt that goes when it goes."""

@@ -212,6 +212,12 @@ class TrafficLog:
             for r in rows
         ]
 
+    def votes(self) -> list[Feedback]:
+        """All clicks and thumbs, in the order in which they came."""
+        query = sa.select(_q.id, _f.chunk_id, _f.signal, _f.voter, _f.at).select_from(_feedback.join(_questions))
+        rows = self._rows(query.order_by(_f.number))
+        return [Feedback(r.id, r.signal, datetime.fromisoformat(r.at), r.chunk_id, r.voter) for r in rows]
+
     def volume(self) -> Volume:
         """How much there is."""
         count = sa.func.count()
