@@ -205,7 +205,8 @@ class QdrantEdgeIndex:
 
     def present(self, chunk_ids: Collection[str]) -> set[str]:
         """Those of the chunk ids that there is a point of."""
-        shard, wanted = self._opened(), [chunk_id for chunk_id in chunk_ids if is_chunk_id(chunk_id)]
+        shard = self._opened()
+        wanted: list[engine.PointId] = [chunk_id for chunk_id in chunk_ids if is_chunk_id(chunk_id)]
         with engine_faults(self._path, "retrieve"):
             return {str(record.id) for record in shard.retrieve(wanted, False, False)} if wanted else set()
 
