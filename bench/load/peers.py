@@ -63,7 +63,15 @@ PEER_SERVICES = (
         "hayhooks",
         ("hayhooks", "haystack-ai"),
         "/search/run",
-        ("-m", "hayhooks", "run", "--host", "127.0.0.1", "--pipelines-dir", str(HERE / "services" / "hayhooks")),
+        (
+            "-c",
+            "from hayhooks.cli import hayhooks_cli; hayhooks_cli()",
+            "run",
+            "--host",
+            "127.0.0.1",
+            "--pipelines-dir",
+            str(HERE / "services" / "hayhooks"),
+        ),
     ),
     Peer(
         "FastAPI + LlamaIndex",
