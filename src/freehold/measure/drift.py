@@ -198,7 +198,8 @@ def _permuted(
 
     def largest(chosen: NDArray[np.intp]) -> Float64:
         scaled = [(s(chosen) - c) / w for s, c, w in zip(statistics, centres, widths, strict=True)]
-        return np.max(scaled, axis=0)
+        largest_of: Float64 = np.max(scaled, axis=0)
+        return largest_of
 
     truth = np.arange(known, size)[None, :]
     # Sums in another order differ in the last bits: those are ties.
@@ -241,14 +242,15 @@ def _energy(distances: Float64, new: int) -> Statistic:
     def statistic(chosen: NDArray[np.intp]) -> Float64:
         within, out = _within(distances, chosen), sums[chosen].sum(axis=1)
         between = out - within
-        return across * between - inside * within - among * (total - 2 * out + within)
+        distance: Float64 = across * between - inside * within - among * (total - 2 * out + within)
+        return distance
 
     return statistic
 
 
 def _distances(rows: Float64) -> Float64:
     squares = (rows**2).sum(axis=1)
-    table = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * rows @ rows.T, 0.0))
+    table: Float64 = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * rows @ rows.T, 0.0))
     np.fill_diagonal(table, 0.0)
     return table
 
@@ -259,7 +261,7 @@ def _held_out(rows: Float64) -> Float64:
     centred = rows - rows.mean(axis=0)
     ridge = _RIDGE * max(float((centred**2).sum()) / dim, 1e-12)
     hat = centred @ np.linalg.solve(centred.T @ centred + ridge * np.eye(dim), centred.T) + 1 / size
-    weights = hat / np.maximum(1 - np.diag(hat), 1e-9)[:, None]
+    weights: Float64 = hat / np.maximum(1 - np.diag(hat), 1e-9)[:, None]
     np.fill_diagonal(weights, 0.0)
     return weights
 
@@ -272,7 +274,8 @@ def _classifier(held_out: Float64, new: int) -> Statistic:
 
     def statistic(chosen: NDArray[np.intp]) -> Float64:
         within = _within(held_out, chosen)
-        return within / new - (said[chosen].sum(axis=1) - within) / known
+        difference: Float64 = within / new - (said[chosen].sum(axis=1) - within) / known
+        return difference
 
     return statistic
 
