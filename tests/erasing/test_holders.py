@@ -15,7 +15,7 @@ from practice import ANNA
 
 from freehold.backup import backup
 from freehold.core.erasure import Holder, Target
-from freehold.core.ids import new_id
+from freehold.core.ids import canonical_json, new_id
 from freehold.core.shelf import Changes
 from freehold.core.traffic import Asked, Feedback, Shown
 from freehold.core.training import Example, Manifest, ModelVersion
@@ -209,11 +209,16 @@ class TestWatch(HouseHolderCase):
         watch.write(house.root, Watch(looked=at.isoformat(), alarms=(alarm,)))
 
     def traces(self, root: Path) -> Sequence[bytes]:
-        answers = [path.name.removeprefix("gone-").encode() for path in root.glob("gone-*")]
-        return [*answers, *(id.encode() for id in self.target(root).documents)]
+        named = [("question", id) for id in self.answers(root)] + [
+            ("document", id) for id in self.target(root).documents
+        ]
+        return [canonical_json({"id": id, "kind": kind}).encode() for kind, id in named]
+
+    def answers(self, root: Path) -> list[str]:
+        return [path.name.removeprefix("gone-") for path in root.glob("gone-*")]
 
     def rest(self, root: Path) -> object:
-        gone = {trace.decode() for trace in self.traces(root)}
+        gone = {*self.answers(root), *self.target(root).documents}
         (alarm,) = watch.read(root / "house").alarms
         return [one for one in alarm.examples if one.id not in gone]
 

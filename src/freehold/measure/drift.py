@@ -198,8 +198,8 @@ def _permuted(
 
     def largest(chosen: NDArray[np.intp]) -> Float64:
         scaled = [(s(chosen) - c) / w for s, c, w in zip(statistics, centres, widths, strict=True)]
-        most: Float64 = np.max(scaled, axis=0)
-        return most
+        largest_of: Float64 = np.max(scaled, axis=0)
+        return largest_of
 
     truth = np.arange(known, size)[None, :]
     # Sums in another order differ in the last bits: those are ties.
@@ -242,8 +242,8 @@ def _energy(distances: Float64, new: int) -> Statistic:
     def statistic(chosen: NDArray[np.intp]) -> Float64:
         within, out = _within(distances, chosen), sums[chosen].sum(axis=1)
         between = out - within
-        energy: Float64 = across * between - inside * within - among * (total - 2 * out + within)
-        return energy
+        distance: Float64 = across * between - inside * within - among * (total - 2 * out + within)
+        return distance
 
     return statistic
 
@@ -274,8 +274,8 @@ def _classifier(held_out: Float64, new: int) -> Statistic:
 
     def statistic(chosen: NDArray[np.intp]) -> Float64:
         within = _within(held_out, chosen)
-        gap: Float64 = within / new - (said[chosen].sum(axis=1) - within) / known
-        return gap
+        difference: Float64 = within / new - (said[chosen].sum(axis=1) - within) / known
+        return difference
 
     return statistic
 

@@ -176,7 +176,7 @@ def _step(house: House, stream: _Stream, course: Course, at: str) -> tuple[Cours
         return course, reading, None
     ids = {event.key: event.id for event in stream.events}
     examples = tuple(dict.fromkeys(ids[new_keys[row]] for row in moved.outliers))[:EXAMPLES]
-    kind: Literal["question", "document"] = "document" if signal == "documents" else "question"
+    kind: Literal["document", "question"] = "document" if signal == "documents" else "question"
     since = course.cuts[drift.likeliest_start(course.bets) - len(course.bets) - 1]
     text = f"{stream.noun} are not as they were: {moved.unit} {moved.statistic:.3g}, p {moved.p:.2g} at this look"
     alarm = Alarm(new_id(), signal, at, since, text, tuple(Example(kind, id) for id in examples), stream.proposal)
