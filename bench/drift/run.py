@@ -1,6 +1,6 @@
 """The watch for drift: how many false alarms a month it raises, and how soon it sees what was planted.
 
-    python bench/drift/run.py --data FOLDER [--years 5] [--repeats 10] [--save]
+    python bench/drift/run.py --data FOLDER [--years 4] [--repeats 10] [--save]
 
 *Stationary replays* draw the questions of every day with replacement from those of a real set, so that nothing changes
 but by chance: house-years of daily looks, as ``freehold watch`` takes them, known sample and retention included. Beside
@@ -323,7 +323,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", type=Path, default=os.environ.get("FREEHOLD_DATA"), help="folder of BEIR sets; also FREEHOLD_DATA")
-    add("--years", type=int, default=5, help="house-years of each stationary replay")
+    add("--years", type=int, default=4, help="house-years of each stationary replay")
     add("--repeats", type=int, default=10, help="of each planted shift")
     add("--questions", type=int, default=40, help="a day")
     add("--pool", type=int, default=1_500, help="questions taken of each set")

@@ -16,7 +16,10 @@ from freehold.console.live import percentile
 from freehold.console.page import POLICY
 from freehold.console.sessions import IDLE_S, Sessions
 from freehold.console.words import cited
+from freehold.core.ids import new_id
+from freehold.core.watch import Alarm, Example, Reading, Watch
 from freehold.serving.keys import Keys
+from freehold.store import watch
 
 PAGES = ("", "/documents", "/quarantine", "/jobs", "/quality", "/requests", "/subject", "/live", "/models/rollback")
 
@@ -390,8 +393,28 @@ def test_live_counts(console: Console) -> None:
         assert "<code>/v1/search</code>" in page
         assert "50 %" in page
         assert "of 2 searches answered from it" in page
-        assert "is not watched yet" in page
+        assert "Nobody has looked yet" in page
         assert "http-equiv" not in browser.get("/console/live", paused=1)
+
+
+def test_the_last_look_for_drift_is_shown(own: Console) -> None:
+    at = "2026-11-27T03:17:00.000+00:00"
+    readings = (
+        Reading("questions", "alarm", "moved", at, 40, 400, 0.08, "energy distance", 1e-4, 2310.5, 1800.0),
+        Reading("scores", "not enough", "17 more questions are needed for the next look", at, 3, 400),
+    )
+    document = new_id()
+    examples = (Example("question", new_id()), Example("document", document))
+    alarm = Alarm(new_id(), "questions", at, at, "questions are not as they were", examples, ("freehold tune data",))
+    watch.write(own.root, Watch(at, readings=readings, alarms=(alarm,)))
+    with own.browser() as browser:
+        page = browser.get("/console/live")
+    assert "questions are not as they were" in page
+    assert f'href="/console/documents/{document}"' in page
+    assert "<code>freehold tune data</code>" in page
+    assert "2,310.50" in page
+    assert "17 more questions are needed" in page
+    assert "Nobody has looked" not in page
 
 
 def test_percentiles_are_read_from_buckets() -> None:
