@@ -54,11 +54,16 @@ def test_words_stay_and_markup_goes(written: str, shown: str):
     assert "".join(map(stream.feed, written)) + stream.end() == shown
 
 
+def without_code(text: str) -> str:
+    """Without addresses that stand as code, which may hold another one."""
+    return re.sub(r"`[A-Za-z]+\s*:[^`]*`", "", text)
+
+
 @given(PARTS)
 def test_nothing_is_left_that_would_be_fetched_or_followed(text: str):
     shown = neutral(text)
     assert not re.search(r"!\[[^\]\n]*\]\(|<(?:img|script|a)\b", shown)
-    assert not re.search(r"(?<!`)\bhttps?://[^\s`<>\])]", shown)
+    assert not re.search(r"(?<!`)\bhttps?://[^\s`<>\])]", without_code(shown))
 
 
 @given(PARTS, st.data())
