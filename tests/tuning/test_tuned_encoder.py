@@ -20,7 +20,7 @@ from freehold.tuning.data import Request, prepare
 pytest.importorskip("sentence_transformers")
 
 QUICK = (
-    "--epochs", "2", "--learning-rate", "3e-4", "--batch-size", "16", "--seed", "7",
+    "--epochs", "2", "--learning-rate", "2e-4", "--batch-size", "16", "--seed", "7",
     "--set", "negatives=1", "--set", "max_tokens=64", "--set", "evaluations_per_epoch=1", "--set", "threads=1",
 )  # fmt: skip
 
