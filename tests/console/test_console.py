@@ -8,7 +8,9 @@ import math
 import re
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 
+import console_house
 import httpx
 import pytest
 from console_house import EVIL, KELLER, Console
@@ -19,11 +21,13 @@ from freehold.console.sessions import IDLE_S, Sessions
 from freehold.console.words import cited
 from freehold.core.ids import new_id
 from freehold.core.watch import Alarm, Example, Reading, Watch
+from freehold.house import open_house
 from freehold.serving.keys import Keys
 from freehold.store import watch
 
 PAGES = (
-    "", "/documents", "/quarantine", "/jobs", "/quality", "/requests", "/subject", "/records", "/live", "/models/rollback",
+    "", "/documents", "/quarantine", "/jobs", "/quality", "/requests", "/subject", "/records", "/live",
+    "/models/rollback",
 )  # fmt: skip
 
 
@@ -319,7 +323,7 @@ def test_a_person_is_shown_and_erased(own: Console) -> None:
         assert name
         page = browser.until_over(browser.post(f"{path}/decisions", **{name[1]: "keep"}))
         assert "Complete" in page
-        assert "freehold requests close" in page
+        assert "Close it" in page
 
         certificate = browser.get(f"{path}/certificate")
         said = re.sub(r"<[^>]+>", " ", certificate)
@@ -340,6 +344,73 @@ def test_a_person_is_shown_and_erased(own: Console) -> None:
             file.content.replace(b'"index":', b'"index":1')
         )
         assert "does not hold" in browser.get(f"{path}/certificate")
+
+        closed = browser.post(f"{path}/close").text
+        assert "Closed" in closed
+        assert "Close it" not in closed
+        assert (
+            browser.client.post(f"/console/requests/{'0' * 8}/close", data={"csrf": browser.token}).status_code == 404
+        )
+
+
+def test_what_is_not_certified_is_not_closed(own: Console) -> None:
+    with own.browser("dpo") as browser:
+        page = browser.until_over(browser.post("/console/requests", ground="17(1)(a)", **KELLER))
+        path = re.search(r'action="(/console/requests/[0-9a-f-]+)/decisions"', page)
+        assert path
+        assert "Close it" not in page
+        assert "no final certificate" in browser.post(f"{path[1]}/close", status=409).text
+
+
+def test_a_person_is_hidden_and_found_again(own: Console) -> None:
+    question = "What is paid for the broken window?"
+    with own.browser("dpo", "ask") as browser:
+        assert "480 euros" in browser.ask(question)
+        assert "fill in" not in browser.post("/console/subject/restrict", **KELLER).text
+        page = browser.get("/console/subject")
+        assert "2 documents hidden" in page
+        assert "480 euros" not in browser.ask(question)
+        name = re.search(r'name="restriction" value="([^"]+)"', page)
+        assert name
+        assert "found again" in browser.post("/console/subject/lift", restriction=name[1]).text
+        assert "no such restriction" in browser.post("/console/subject/lift", status=422, restriction=name[1]).text
+        assert "480 euros" in browser.ask(question)
+        nobody = {"kind": "name", "value": "Zoltan Quist"}
+        assert "No document surely" in browser.post("/console/subject/restrict", status=422, **nobody).text
+
+
+def test_a_statement_is_put_right(own: Console) -> None:
+    with own.browser("dpo", "ask") as browser:
+        shown = browser.post("/console/subject", **KELLER).text
+        letter = next(part for part in shown.split("</article>") if "HH-4471-09823" in part)
+        document = re.search(r'name="document" value="([^"]+)"', letter)
+        assert document
+        wrong = {"document": document[1], "wrong": "no such words", "right": "any"}
+        assert "does not say that" in browser.post("/console/subject/rectify", status=422, **wrong).text
+        right = {"document": document[1], "wrong": "Anna Keller", "right": "Anna Kellermann"}
+        assert "Put right" in browser.post("/console/subject/rectify", **right).text
+        assert "Anna Kellermann" in browser.post("/console/subject", kind="name", value="Anna Kellermann").text
+
+
+def test_thumbs_are_kept_where_the_settings_say_so(papers: Path, tmp_path: Path) -> None:
+    root = console_house.copied(papers, tmp_path)
+    settings = root / "freehold.toml"
+    settings.write_text(settings.read_text().replace("# query_log = false", "query_log = true"))
+    with console_house.served(root) as running, running.browser("ask") as browser:
+        page = browser.ask("Are leased batteries covered?")
+        fields = {name: re.search(rf'name="{name}" value="([^"]+)"', page)[1] for name in ("id", "question")}  # type: ignore[index]
+        thanks = browser.post("/console/feedback", signal="down", **fields).text
+        assert "it did not help" in thanks
+        assert "It helped" not in thanks
+        assert browser.client.post("/console/feedback", data={"csrf": browser.token, "id": "x"}).status_code == 422
+    with open_house(root) as house:
+        assert [one.id for one in house.traffic.all()] == [fields["id"]]
+        assert [(vote.question_id, vote.signal) for vote in house.traffic.votes()] == [(fields["id"], "down")]
+
+
+def test_no_thumbs_where_nothing_is_kept(console: Console) -> None:
+    with console.browser("ask") as browser:
+        assert "It helped" not in browser.ask("Are leased batteries covered?")
 
 
 def test_what_was_measured_is_shown(filled: tuple[Console, str]) -> None:

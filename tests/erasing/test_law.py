@@ -95,13 +95,14 @@ def dump(root: Path) -> dict[str, Any]:
             "index": sorted(_key(views[id]) for id in indexed),
             "index is the catalog": indexed == set(ids),
             "similar": sorted(dimensions.items()),
-            "originals": len(list(shelf.blobs.ids())),
+            "originals": sum(1 for _ in (house.root / "blobs").glob("*/*")),
             "keys": len(shelf.vault.ids()),
             "quarantine": sorted(shelf.quarantined()),
             "mentions": sorted(
                 (Path(words.source).name, [(m.start, m.end, m.kind) for m in found])
                 for words, found in zip(shelf.words(), mentioned(house), strict=True)
             ),
+            "sketches": len(shelf.candidates({b""})),  # too short a clue to leave any out
             "signatures": sorted(signature for _, signature in shelf.signatures()),
             "restricted": len(shelf.restricted()),
             # In the order of the hits: that a rank is missing is all that is left of one that is gone.

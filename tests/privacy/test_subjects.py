@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.core.errors import UsageError
-from freehold.privacy import subjects, words
+from freehold.privacy import sketch, subjects, words
 from freehold.privacy.subjects import identifier_forms, open_finder, parse_subject, text_forms
 
 JUERGEN = parse_subject(
@@ -69,6 +69,26 @@ def test_nothing_is_found_where_a_screen_saw_nothing(texts, batch_chars):
         passed = FINDER.screen(texts)
     assert list(passed) == sorted(set(passed))
     assert {at for at, text in enumerate(texts) if FINDER.find(text)} <= set(passed)
+
+
+@given(st.lists(st.lists(WORDS, max_size=4).map(" ".join), max_size=6))
+def test_nothing_is_found_where_a_sketch_told_nothing(texts):
+    passed = sketch.passing([sketch.sketch(text) for text in texts], FINDER.clues())
+    assert passed == sorted(set(passed))
+    assert {at for at, text in enumerate(texts) if FINDER.find(text)} <= set(passed)
+
+
+def test_sketches_let_few_others_through():
+    others = [f"On day {n} Peter Müller wrote of the notice period, case MRD-MOT-2024-{n:06d}." for n in range(500)]
+    long = " ".join(others[:50])
+    texts = [*others, long, f"{long} Then {CERTAIN[0]} wrote.", f"Then {CERTAIN[0]} wrote."]
+    assert sketch.passing([sketch.sketch(text) for text in texts], FINDER.clues()) == [501, 502]
+
+
+def test_a_clue_too_short_for_a_sketch_lets_everything_through():
+    finder = open_finder(parse_subject([("name", "Bo Li")]))
+    texts = ["Bo Li wrote.", "Nobody wrote."]
+    assert sketch.passing([sketch.sketch(text) for text in texts], finder.clues()) == [0, 1]
 
 
 def test_a_screen_lets_few_others_through():

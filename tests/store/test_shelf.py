@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from freehold.core.shelf import Changes, Entry, NearDuplicate, Quarantined, Vect
 from freehold.core.types import Chunk, Document, Heading, Page, TokenCodes
 from freehold.store.lock import writer_lock
 from freehold.store.shelf import HouseShelf
+from freehold.store.tables import SKETCHES, sketches
 from freehold.store.vault import Vault, seal, unseal
 
 DIM = 8
@@ -86,6 +89,23 @@ def test_it_survives_reopening(shelf: HouseShelf, tmp_path: Path) -> None:
     assert again.revision == 1
     assert again.document(kept.document.id) == kept.document
     assert again.original(kept.document.id) == b"a text that stays"
+
+
+def test_documents_of_before_there_were_sketches_get_theirs(shelf: HouseShelf, tmp_path: Path) -> None:
+    entries = [entry("a.txt", "Anna Keller wrote."), entry("b.txt", "Nobody wrote.")]
+    shelf.commit(Changes(add=entries))
+    assert shelf.candidates({b"keller"}) == {entries[0].document.id}
+    shelf.close()
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as c, c:
+        c.execute(f"ALTER TABLE {sketches.name} RENAME TO {SKETCHES}_of_another_form")
+    again = HouseShelf(tmp_path)
+    assert again.candidates({b"keller"}) == {entries[0].document.id}
+    assert again.candidates({b"b.txt"}) == {entries[1].document.id}
+    again.close()
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as c:
+        assert [row[0] for row in c.execute("SELECT name FROM sqlite_master WHERE name LIKE 'sketches%'")] == [
+            sketches.name
+        ]
 
 
 def test_removed_means_no_byte_is_left(shelf: HouseShelf, tmp_path: Path) -> None:

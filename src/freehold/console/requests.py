@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import cast, get_args
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
 from starlette.datastructures import FormData
 
 from freehold.console.access import BY_ITSELF, Form, IsOfficer, text_in
 from freehold.console.documents import REFRESH_S
 from freehold.console.page import HOME, PageRoute, see_other, shown
-from freehold.core.erasure import Action, ErasureRequest, Ground, Subject
+from freehold.core.erasure import Action, ErasureRequest, Ground
 from freehold.core.errors import UsageError
-from freehold.erasing import letter
-from freehold.erasing.access import Access, show
 from freehold.erasing.certify import signer_of
 from freehold.erasing.review import Todo, doubts, is_overdue, to_do
 from freehold.erasing.walk import requests_of
-from freehold.house import open_house
 from freehold.http import documents
 from freehold.http import requests as api
 from freehold.http.access import ServiceOf
 from freehold.http.problems import Refused
 from freehold.http.schemas import JobOut
-from freehold.privacy.subjects import parse_subject
 from freehold.proof import verify
 from freehold.serving.service import Service
 
@@ -71,12 +64,10 @@ async def _listed(request: Request, service: Service, *, trouble: str = "", give
     rows = [Row.of(one) for one in await service.house(lambda house: requests_of(house).all())]
     rows.sort(key=lambda row: (not row.is_open, row.request.due))
     status = 422 if trouble else 200
-    filled = _filled(given) if given else []
-    rows_given = [*filled, *[("", "")] * max(1, _ROWS - len(filled))]
     values = {
         "rows": rows,
         "trouble": trouble,
-        "given": rows_given,
+        "given": blank_rows(given),
         "ground": text_in(given, "ground") if given else "",
     }
     return shown(request, "requests.html.j2", status=status, **values)
@@ -88,7 +79,7 @@ async def receive(request: Request, form: Form, visitor: IsOfficer, service: Ser
     ground = text_in(form, "ground")
     if ground not in get_args(Ground):
         return await _listed(request, service, trouble="The reason is none of those offered.", given=form)
-    parts = [api.SubjectPart(kind=kind, value=value) for kind, value in _filled(form)]
+    parts = [api.SubjectPart(kind=kind, value=value) for kind, value in filled_rows(form)]
     if not parts:
         trouble = "Nothing was given to find the person by: fill in at least one row."
         return await _listed(request, service, trouble=trouble, given=form)
@@ -96,17 +87,24 @@ async def receive(request: Request, form: Form, visitor: IsOfficer, service: Ser
     try:
         received = await api.receive_request(body, visitor.caller, service)
     except UsageError as error:
-        return await _listed(request, service, trouble=_told(error), given=form)
+        return await _listed(request, service, trouble=told(error), given=form)
     return see_other(f"{HOME}/requests/{received.request}")
 
 
-def _filled(form: FormData) -> list[tuple[str, str]]:
+def filled_rows(form: FormData) -> list[tuple[str, str]]:
     """Rows of kind and value that have a value."""
     pairs = zip(form.getlist("kind"), form.getlist("value"), strict=False)
     return [(str(kind), str(value).strip()[:500]) for kind, value in pairs if str(value).strip()][:50]
 
 
-def _told(error: UsageError) -> str:
+def blank_rows(given: FormData | None) -> list[tuple[str, str]]:
+    """What was filled in, and empty rows below it."""
+    filled = filled_rows(given) if given else []
+    return [*filled, *[("", "")] * max(1, _ROWS - len(filled))]
+
+
+def told(error: UsageError) -> str:
+    """What is wrong, as a sentence."""
     return f"{error.message[:1].upper()}{error.message[1:]}."
 
 
@@ -166,6 +164,13 @@ async def resume(request_id: str, form: Form, visitor: IsOfficer, service: Servi
     return see_other(f"{HOME}/requests/{request_id}")
 
 
+@router.post("/requests/{request_id}/close")
+async def close(request_id: str, form: Form, visitor: IsOfficer, service: ServiceOf) -> Response:  # noqa: ARG001
+    """Destroy its key."""
+    await api.close(request_id, visitor.caller, service)
+    return see_other(f"{HOME}/requests/{request_id}")
+
+
 # -- certificates ------------------------------------------------------------------------------------------------------
 
 
@@ -197,46 +202,3 @@ async def _certificate(service: Service, request: ErasureRequest) -> bytes:
     if not text:
         raise Refused(404, "no_certificate", "there is no certificate yet", hint="the request tells how far it is")
     return text
-
-
-# -- what the house holds on a person ----------------------------------------------------------------------------------
-
-
-@router.get("/subject")
-async def subject(request: Request, visitor: IsOfficer) -> Response:  # noqa: ARG001
-    """The form."""
-    return _subject(request)
-
-
-@router.post("/subject")
-async def show_subject(request: Request, form: Form, visitor: IsOfficer, service: ServiceOf) -> Response:  # noqa: ARG001
-    """What the house holds on somebody; or the same as a page for them. Nothing of it is kept."""
-    try:
-        person = parse_subject(_filled(form))
-    except UsageError as error:
-        return _subject(request, trouble=_told(error), given=form)
-    root = await service.house(lambda house: house.root)
-    found = await asyncio.to_thread(_searched, root, person)
-    if text_in(form, "as") == "page":
-        headers = {"Content-Disposition": 'attachment; filename="what-is-held-about-you.html"'}
-        return HTMLResponse(letter.page(found), headers=headers)
-    return _subject(request, found=found, given=form)
-
-
-def _searched(root: Path, person: Subject) -> Access:
-    """In a thread and with a house of its own: it takes as long as reading everything, and others are not to wait."""
-    with open_house(root) as house:
-        return show(house, person, _silent)
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
-
-
-def _subject(
-    request: Request, *, found: Access | None = None, trouble: str = "", given: FormData | None = None
-) -> Response:
-    filled = _filled(given) if given else []
-    rows = [*filled, *[("", "")] * max(1, _ROWS - len(filled))]
-    status = 422 if trouble else 200
-    return shown(request, "subject.html.j2", status=status, found=found, trouble=trouble, given=rows, filled=filled)

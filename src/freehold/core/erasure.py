@@ -71,6 +71,12 @@ class SubjectFinder(Protocol):
         """
         ...
 
+    def clues(self) -> frozenset[bytes]:
+        """Of which one stands in every text in which ``find`` finds something: in its flat form, or in that without
+        separators (``freehold.privacy.sketch``).
+        """
+        ...
+
     def screen(self, texts: Sequence[str]) -> Sequence[int]:
         """Indices, ascending, of the texts in which ``find`` may find something: in all others there is nothing.
 

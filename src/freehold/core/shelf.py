@@ -221,6 +221,12 @@ class Shelf(Protocol):
         """
         ...
 
+    def candidates(self, clues: Collection[bytes]) -> set[str]:
+        """Documents in whose text, title, fields or source one of the clues may stand, restricted ones included; in no
+        other does one. For the cost of some hundred bytes a document. See ``SubjectFinder.clues``.
+        """
+        ...
+
     def words(self, document_ids: Collection[str] | None = None) -> Iterator[Words]:
         """Documents in words, these or (None) all, restricted ones included, some at a time, in no promised order."""
         ...

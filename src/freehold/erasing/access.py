@@ -173,11 +173,14 @@ def lift(house: House, name: str) -> int:
     return len(hidden)
 
 
-def rectify(house: House, document_id: str, old: str, new: str, progress: Progress) -> tuple[str, int]:
+def rectify(
+    house: House, document_id: str, old: str, new: str, progress: Progress, *, wait_s: float = 60.0
+) -> tuple[str, int]:
     """Put a statement right: the document goes as in an erasure, and comes back with ``new`` where ``old`` stood.
 
     Id of the new document, and how often it was replaced. Models that learned from the old one are tainted. Raises
-    UsageError where the document does not say that, HouseBusy while another process writes.
+    UsageError where the document does not say that, HouseBusy while another process writes, or still reads an old state
+    after ``wait_s``.
     """
     document = house.shelf.document(document_id)
     raw, count = rectified(document, old, new)
@@ -191,7 +194,7 @@ def rectify(house: House, document_id: str, old: str, new: str, progress: Progre
     with writer_lock(house.root):
         made = put_instead(house, request, {document_id: raw})
         taint(house, target, progress)
-        forget(house, target, progress)
+        forget(house, target, progress, wait_s=wait_s)
     house.record()
     house.ledger.append("rectified", ids={"document": made[document_id]}, counts={"items": count})
     return made[document_id], count

@@ -86,13 +86,13 @@ class CatalogHolder(_Held):
 
     def holdings(self, target: Target) -> Sequence[Holding]:
         shelf = self._house.shelf
-        kept = shelf.document_ids() & target.documents
+        kept = shelf.present(target.documents)
         quarantined = [source for source, q in shelf.quarantined().items() if _names(q, target)]
         return [*self._told("document", kept), *self._told("quarantined", [str(at) for at in range(len(quarantined))])]
 
     def erase(self, target: Target) -> None:
         shelf = self._house.shelf
-        remove = shelf.document_ids() & target.documents
+        remove = shelf.present(target.documents)
         release = [source for source, q in shelf.quarantined().items() if _names(q, target)]
         if remove or release:
             shelf.commit(Changes(remove=sorted(remove), release=release))
@@ -127,7 +127,7 @@ class OriginalsHolder(_Held):
     name = "originals"
 
     def holdings(self, target: Target) -> Sequence[Holding]:
-        return self._told("original", set(self._house.shelf.blobs.ids()) & target.documents)
+        return self._told("original", self._house.shelf.blobs.present(target.documents))
 
     def erase(self, target: Target) -> None:
         for holding in self.holdings(target):

@@ -58,6 +58,10 @@ class CarefulFinder:
             return [replace(finding, band="certain") for finding in found]
         return [replace(finding, band="ask") for finding in found]
 
+    def clues(self) -> frozenset[bytes]:
+        """See ``SubjectFinder``."""
+        return self.whole.clues()
+
     def screen(self, texts: Sequence[str]) -> Sequence[int]:
         """See ``SubjectFinder``."""
         return self.whole.screen(texts)

@@ -31,6 +31,10 @@ class TypedFinder:
         """See ``SubjectFinder``."""
         return self.whole.find(text, language=language) or self.whole.find(_capitals(text), language=language)
 
+    def clues(self) -> frozenset[bytes]:
+        """See ``SubjectFinder``."""
+        return self.whole.clues()
+
     def screen(self, texts: Sequence[str]) -> Sequence[int]:
         """See ``SubjectFinder``, to which letters are the same large and small."""
         return self.whole.screen(texts)

@@ -352,16 +352,15 @@ def put_instead(
     they stay hidden, but for ``request``.
     """
     shelf = house.shelf
-    digests = {known.document_id: known.sha256 for known in shelf.known().values()}
-    signatures = {id: signature for id, signature in shelf.signatures() if id in instead}
     prints = []
     stay = {}
     for document_id, raw in instead.items():
-        document = shelf.document(document_id)
+        entry = shelf.entry(document_id)
+        document = entry.document
         if raw is not None:
             stay[document_id] = (raw, document.groups)
-        signature = signatures[document_id] if raw is None else b""
-        prints.append(Print(digests[document_id], document.text, document.source, signature))
+        signature = entry.signature if raw is None else b""
+        prints.append(Print(entry.sha256, document.text, document.source, signature))
     shelf.fence.put_documents(request, prints)
     entries = entries_of(list(stay.values()), shelf, house.workshop())
     made = {old: entry.document.id for old, entry in zip(stay, entries, strict=True)}
@@ -439,9 +438,5 @@ def target_of(house: House, request: ErasureRequest) -> Target:
 
 def _target(house: House, document_ids: Sequence[str], finder: SubjectFinder) -> Target:
     ids = frozenset(document_ids)
-    sources = {
-        words.source
-        for words in house.shelf.words()
-        if words.document_id in ids and finder.find(as_title(words.source))
-    }
+    sources = {words.source for words in house.shelf.words(ids) if finder.find(as_title(words.source))}
     return Target(ids, frozenset(house.shelf.chunks_of(ids)), frozenset(sources), finder)

@@ -12,6 +12,7 @@ from pydantic import Field
 from freehold.core.erasure import Action, ErasureRequest, Ground
 from freehold.core.errors import UsageError
 from freehold.core.records import to_json
+from freehold.erasing.erase import close as close_request
 from freehold.erasing.review import doubts
 from freehold.erasing.walk import receive, requests_of
 from freehold.http.access import IsOfficer, ServiceOf
@@ -90,6 +91,16 @@ async def resume(request_id: str, caller: IsOfficer, service: ServiceOf) -> JobO
     """Go on with it: after a hold has ended, or where something was found that should be gone."""
     request = await found(service, request_id)
     return await begin(service, "erase", {"request": request.id}, caller)
+
+
+@router.post("/{request_id}/close")
+async def close(request_id: str, caller: IsOfficer, service: ServiceOf) -> dict[str, Any]:  # noqa: ARG001
+    """Destroy the key of a certified request: from then on nobody can tell whom it was about."""
+    request = await found(service, request_id)
+    try:
+        return _told(await service.house(lambda house: close_request(house, request.id)))
+    except UsageError as error:
+        raise Refused(409, "not_final", error.message, hint="POST its resume, or wait for its job") from None
 
 
 @router.get("/{request_id}/certificate", response_class=JSONResponse)

@@ -65,13 +65,14 @@ class Redacted:
 def locate(
     shelf: Shelf, finder: SubjectFinder, progress: Progress, *, among: Collection[str] | None = None
 ) -> list[Case]:
-    """Every document that speaks of the person or may, by id: one pass over all texts, titles, fields and sources.
+    """Every document that speaks of the person or may, by id: one pass over the texts, titles, fields and sources of
+    those whose sketch does not tell that they do not.
 
     ``among``: ids of the only documents to look at.
     """
-    total = shelf.stats().documents if among is None else len(among)
+    ids = shelf.candidates(finder.clues()) if among is None else among
     cases, done = [], 0
-    for batch in in_batches(shelf.words(among)):
+    for batch in in_batches(shelf.words(ids)):
         for at in finder.screen(["\n".join([words.text, *_about(words)]) for words in batch]):
             words = batch[at]
             found = finder.find(words.text, language=words.language)
@@ -83,7 +84,7 @@ def locate(
                 band: Band = "certain" if certain else "ask"
                 cases.append(Case(words.document_id, band, len(found), bool(about), 0, "delete", certain))
         done += len(batch)
-        progress("documents", done, total)
+        progress("documents", done, len(ids))
     return sorted(cases, key=lambda case: case.document_id)
 
 

@@ -17,6 +17,7 @@ from typing import get_args
 from freehold.core.erasure import Finding, How, Identifier, IdentifierKind, Subject, SubjectFinder
 from freehold.core.errors import UsageError
 from freehold.privacy.dates import date_pattern
+from freehold.privacy.sketch import compact, is_hyphenated, joined
 from freehold.privacy.spellings import Name, birth_day, date_of, dialled, number_pattern, shape_of, signs_of, spells
 from freehold.privacy.words import flat, given_names, words
 
@@ -32,7 +33,6 @@ _LEAST_SIGNS = 5
 _NEAR_BIRTH = 80
 """Characters after a name within which a date of birth is taken for that person's."""
 _WORD = re.compile(r"[^\W_]+")
-_SEPARATORS = b" \t\n./()-+@_%\xc2\xa0\xe2\x80\x90\x91\x93"
 _LEAST_FOR_TYPOS = 5
 _BETWEEN = "\n\0\n"
 _BATCH_CHARS = 1 << 20
@@ -122,15 +122,19 @@ class _Finder:
         """See ``SubjectFinder``."""
         low = flat(text)
         found = [*self._numbered(low), *self._named(text, low)]
-        broken = _joined(low)
+        broken = joined(low)
         if broken is not None:  # a name may be broken over two lines
-            joined, places = broken
-            more = [*self._numbered(joined), *self._named(joined, joined)]
+            together, places = broken
+            more = [*self._numbered(together), *self._named(together, together)]
             found += [replace(raw, start=places[raw.start], end=places[raw.end - 1] + 1) for raw in more]
         if not found:
             return []
         found += self._born(low)
         return _placed(self._banded(low, found))
+
+    def clues(self) -> frozenset[bytes]:
+        """See ``SubjectFinder``."""
+        return frozenset({*(clue.encode() for clue in self._clues), *(signs for _, signs, _ in self._numbers)})
 
     def screen(self, texts: Sequence[str]) -> Sequence[int]:
         """See ``SubjectFinder``."""
@@ -148,18 +152,18 @@ class _Finder:
             starts = [0, *ends]
             if self._has_number(low):
                 passed |= {first + at for at in range(len(batch)) if self._has_number(low[starts[at] : ends[at]])}
-            if _is_hyphenated(low):
+            if is_hyphenated(low):
                 passed |= {first + at for at in range(len(batch)) if self._is_broken(low[starts[at] : ends[at]])}
         return sorted(passed)
 
     def _has_number(self, low: str) -> bool:
-        compact = _compact(low) if self._numbers else b""
-        return any(signs in compact for _, signs, _ in self._numbers)
+        packed = compact(low) if self._numbers else b""
+        return any(signs in packed for _, signs, _ in self._numbers)
 
     def _is_broken(self, low: str) -> bool:
         """Whether something of them may stand over the end of a line."""
-        joined = _joined(low)
-        return joined is not None and (any(clue in joined[0] for clue in self._clues) or self._has_number(joined[0]))
+        broken = joined(low)
+        return broken is not None and (any(clue in broken[0] for clue in self._clues) or self._has_number(broken[0]))
 
     def _is_weak(self, raw: _Raw) -> bool:
         return self.subject.identifiers[raw.identifier].kind in _WEAK
@@ -167,9 +171,9 @@ class _Finder:
     def _numbered(self, low: str) -> Iterator[_Raw]:
         if not self._numbers:
             return
-        compact = _compact(low)
+        packed = compact(low)
         for at, signs, pattern in self._numbers:
-            if signs in compact:
+            if signs in packed:
                 for match in pattern.finditer(low):
                     yield _Raw(match.start(), match.end(), at, "exact", sure=True)
 
@@ -235,14 +239,6 @@ class _Finder:
             return False
         names = [i.value for i in self.subject.identifiers if i.kind == "name"]
         return any(spells(match[0], name) for match in _ADDRESS.finditer(low) for name in names)
-
-
-def _compact(low: str) -> bytes:
-    """Flat text without separators, which are deleted at C speed: a number that is not in there is in no way in it.
-
-    Bytes of other separators than ASCII's may be bytes of letters too, which only lets more through.
-    """
-    return low.encode("utf-8", "surrogatepass").translate(None, _SEPARATORS)
 
 
 def _batches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
@@ -351,26 +347,6 @@ def _scanned(word: str) -> str:
     return word
 
 
-def _is_hyphenated(low: str) -> bool:
-    return "-\n" in low or "\u00ad" in low
-
-
-def _joined(low: str) -> tuple[str, list[int]] | None:
-    """The text with words put together that were hyphenated at a line's end, and where each of its characters stood."""
-    if not _is_hyphenated(low):
-        return None
-    pieces: list[str] = []
-    places: list[int] = []
-    done = 0
-    for gap in re.finditer(r"(?<=[^\W\d_])-\n[ \t]*(?=[^\W\d_])|\u00ad\n?", low):
-        pieces.append(low[done : gap.start()])
-        places += range(done, gap.start())
-        done = gap.end()
-    pieces.append(low[done:])
-    places += range(done, len(low))
-    return "".join(pieces), places
-
-
 # -- what a fence or a search of raw bytes looks for -------------------------------------------------------------------
 
 _CODE_RUNS = 8
@@ -411,13 +387,13 @@ def text_forms(text: str, lengths: Sequence[int]) -> Iterator[str]:
                 yield " ".join([plain[at], *plain[at + 2 : at + length + 1]])
     yield from re.findall(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+", low)
     for at, match in enumerate(found):
-        joined, last = "", match
+        code, last = "", match
         for other in found[at : at + _CODE_RUNS]:
             if other is not match and other.start() - last.end() > 3:
                 break
-            joined, last = joined + other[0], other
-            if len(joined) >= _LEAST_SIGNS and any(map(str.isdigit, joined)):
-                yield joined
+            code, last = code + other[0], other
+            if len(code) >= _LEAST_SIGNS and any(map(str.isdigit, code)):
+                yield code
 
 
 def _plain(word: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
@@ -38,13 +38,15 @@ class Blobs:
         return unseal(key, sealed, document_id=document_id)
 
     def delete(self, document_id: str) -> None:
-        """Overwrite and remove the document's original, if there is one."""
-        shred(self.path(document_id))
+        """Overwrite and remove the document's original, if there is one, and what was half written of it."""
+        path = self.path(document_id)
+        shred(path)
+        shred(_unfinished(path))
 
-    def ids(self) -> Iterator[str]:
-        """Ids of all documents whose original is kept, half-written ones included."""
-        for path in self._root.glob("*/*"):
-            yield path.name.removesuffix(".new")
+    def present(self, document_ids: Collection[str]) -> set[str]:
+        """Those of these documents whose original is kept, half-written ones included."""
+        kept = ((one, self.path(one)) for one in document_ids)
+        return {one for one, path in kept if path.exists() or _unfinished(path).exists()}
 
     def path(self, document_id: str) -> Path:
         return self._root / document_id[:2] / document_id
@@ -57,3 +59,8 @@ class Blobs:
                 shred(path)
                 count += 1
         return count
+
+
+def _unfinished(path: Path) -> Path:
+    """What ``write_durably`` leaves where it is killed."""
+    return path.with_name(f"{path.name}.new")

@@ -81,9 +81,8 @@ class Rights(Rows):
         (documents,) = self._rows(sa.select(sa.func.count().label("read")).select_from(t.mentions))
         span = sa.func.json_each(t.mentions.c.spans).table_valued("value")
         kind = sa.func.json_extract(span.c.value, "$[2]")  # of [start, end, kind, score, detector]
-        counted = self._rows(
-            sa.select(kind.label("kind"), sa.func.count().label("times")).group_by(kind).order_by(kind)
-        )
+        every = sa.select(kind.label("kind"), sa.func.count().label("times"))
+        counted = self._rows(every.select_from(t.mentions.join(span, sa.true())).group_by(kind).order_by(kind))
         return documents.read, {row.kind: row.times for row in counted}
 
     def put_mentions(self, detector: str, found: Mapping[str, tuple[Mention, ...]]) -> None:

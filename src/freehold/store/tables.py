@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from freehold.privacy.sketch import FORM
+
+SKETCHES = "sketches"
 metadata = sa.MetaData()
 meta = sa.Table(
     "meta", metadata, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.String, nullable=False)
@@ -34,6 +37,12 @@ texts = sa.Table(
     metadata,
     sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("text", sa.Text, nullable=False),
+)
+sketches = sa.Table(
+    f"{SKETCHES}_{FORM}",  # of another form it is another table
+    metadata,
+    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("bits", sa.LargeBinary, nullable=False),
 )
 chunks = sa.Table(
     "chunks",
