@@ -91,8 +91,7 @@ def backup(house: House, to: Path, key_file: Path, *, progress: Progress) -> Mad
         written = 0
         for done, (name, read) in enumerate(units.items(), 1):
             path = to / name
-            changes = name.startswith(("house/", "requests/"))  # under one name
-            if changes or not path.exists() or KEYS + name not in known:
+            if changes(name) or not path.exists() or KEYS + name not in known:
                 _write_unit(house, path, name, read())
                 written += 1
             progress("backup", done, len(units))
@@ -217,6 +216,16 @@ def _rebuilt(
         house.record()
         check(house)
     return Restored(len(documents), len(units), len(about["units"]) - len(units))
+
+
+def unit_names(house: House) -> set[str]:
+    """Names of the units that a backup of the house as it is has."""
+    return {name for name, _ in _units(house)}
+
+
+def changes(name: str) -> bool:
+    """Whether a unit changes under its name: a document's or a model's version never does."""
+    return name.startswith(("house/", "requests/"))
 
 
 # -- units -------------------------------------------------------------------------------------------------------------

@@ -203,12 +203,25 @@ class PrivacySettings:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSettings:
-    """[schedule]: what ``freehold schedule run`` does, and how often."""
+    """[schedule]: what is done again and again, by ``freehold serve`` or ``freehold schedule run``, and how often.
+
+    Paths are relative to this file.
+    """
 
     retrain_days: int = _setting(7, "between two rounds of training again without the erased; 0: never", low=0)
     reprobe_days: int = _setting(30, "between two searches for what certificates say is gone; 0: never", low=0)
     expire_days: int = _setting(1, "between two times that the query log forgets what is too old; 0: never", low=0)
     watch_days: int = _setting(1, "between two looks for drift; 0: never, unless freehold watch is called", low=0)
+    remedy_days: int = _setting(
+        14, "least between two trainings after an alarm, where watch.retrain = run; 0: never", low=0
+    )
+    checkpoint_days: int = _setting(1, "between two times that the ledger is verified and witnessed; 0: never", low=0)
+    witness: str = _setting("", "file, outside of the house, that the ledger's checkpoint is written to; empty: none")
+    backup_days: int = _setting(0, "between two backups; 0: never", low=0)
+    backup_folder: str = _setting("", "folder, outside of the house, that gets a folder for each backup")
+    backup_keys: str = _setting("", "key file of these backups, apart from them")
+    backup_kept_days: int = _setting(30, "how long such a backup is kept", low=1)
+    service: bool = _setting(True, "freehold serve does what is due; false leaves it to freehold schedule run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +233,43 @@ class WatchSettings:
     )
     canaries: str = _setting("", "questions with known answers (.jsonl); relative to this file; empty: gate.dataset's")
     canary_hits: int = _setting(10, "a canary's answer must be among so many hits", low=1, high=100)
+    retrain: Literal["propose", "run"] = _setting(
+        "propose", "after an alarm: name the commands, or train a query adapter and let the gate decide"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsSettings:
+    """[records]: what ``freehold records`` cannot know of itself. What is left empty is shown as to be filled in.
+
+    A list that holds ``none`` alone says that there is none.
+    """
+
+    controller: str = _setting("", "who decides what the house is for, and how (Art. 4(7) GDPR)")
+    contact: str = _setting("", "how the controller is reached")
+    joint_controllers: tuple[str, ...] = _setting((), "who decides with them (Art. 26), with contact")
+    representative: str = _setting("", "in the Union, of a controller outside of it (Art. 27), with contact; or none")
+    officer: str = _setting("", "data protection officer, with contact; or none")
+    purposes: tuple[str, ...] = _setting((), "what the documents are searched for")
+    lawful_basis: tuple[str, ...] = _setting((), "letter of Art. 6(1) for each purpose, and the interest under (f)")
+    subjects: tuple[str, ...] = _setting((), "categories of people in the documents")
+    data: tuple[str, ...] = _setting((), "categories of personal data in the documents")
+    special: tuple[str, ...] = _setting((), "categories under Art. 9 or 10 among them, and what allows it")
+    transfers: tuple[str, ...] = _setting((), "third countries that data goes to, and the safeguard (Art. 44 to 49)")
+    retention: tuple[str, ...] = _setting((), "how long documents of each category stay")
+    security: tuple[str, ...] = _setting((), "measures around the house: disks, rooms, people, training")
+    necessity: str = _setting("", "why no less data and no milder way would do (Art. 35(7)(b))")
+    risks: tuple[str, ...] = _setting((), "NAME: how likely, how grave, what is left, for each risk that is listed")
+    views: str = _setting("", "what those concerned or their representatives said (Art. 35(9)), or why not asked")
+    advice: str = _setting("", "what the data protection officer advised (Art. 35(2))")
+    review: str = _setting("", "when the assessment is looked at again (Art. 35(11))")
+    provider: str = _setting("", "who puts the system into service under their name (Art. 3(3) AI Act)")
+    intended_purpose: str = _setting("", "for whom and for what, under which conditions (Art. 3(12) AI Act)")
+    risk_class: str = _setting("", "point of Annex III that makes it high-risk, or why none does (Art. 6 AI Act)")
+    oversight: tuple[str, ...] = _setting((), "who looks after the answers, and may overrule or stop (Art. 14 AI Act)")
+    standards: tuple[str, ...] = _setting((), "harmonised standards and specifications applied")
+    declaration: str = _setting("", "where the EU declaration of conformity is (Art. 47 AI Act), or why there is none")
+    monitoring: str = _setting("", "where the plan for monitoring in use is (Art. 72 AI Act)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +344,7 @@ class Settings:
     privacy: PrivacySettings = PrivacySettings()
     schedule: ScheduleSettings = ScheduleSettings()
     watch: WatchSettings = WatchSettings()
+    records: RecordsSettings = RecordsSettings()
     traffic: TrafficSettings = TrafficSettings()
     tracking: TrackingSettings = TrackingSettings()
     server: ServerSettings = ServerSettings()
@@ -461,6 +512,7 @@ def _check(settings: Settings) -> None:
             raise SettingsError(
                 f"house.languages holds {language!r}", hint='use ISO 639-1 codes, for example ["en", "de"]'
             )
+    _check_schedule(settings)
     tracking = settings.tracking
     if tracking.kind != "none" and not tracking.endpoint:
         hint = 'a URL or a folder, for example endpoint = "http://127.0.0.1:5000"'
@@ -470,6 +522,16 @@ def _check(settings: Settings) -> None:
         if part.kind == "openai" and not part.model:
             hint = "the model id that the endpoint serves"
             raise SettingsError(f"{name}.kind = openai needs {name}.model", hint=hint)
+
+
+def _check_schedule(settings: Settings) -> None:
+    part = settings.schedule
+    if part.backup_days and not (part.backup_folder and part.backup_keys):
+        hint = "name both, on disks apart from each other and from the house, or set it to 0"
+        raise SettingsError("schedule.backup_days needs schedule.backup_folder and schedule.backup_keys", hint=hint)
+    if settings.watch.retrain == "run" and not settings.gate.dataset:
+        hint = "declare the labelled questions that are to decide, or leave watch.retrain at propose"
+        raise SettingsError("watch.retrain = run needs gate.dataset", hint=hint)
 
 
 def _line_numbers(source: str) -> dict[tuple[str, str], int]:

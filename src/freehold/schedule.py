@@ -1,7 +1,8 @@
 """Schedule: what is done again and again in a house, how often, and what was missed.
 
-``freehold schedule run`` from cron or systemd does what is due and writes down how it went; what was missed while the
-machine was off is done by the next run. Nothing is done twice because two runs meet: each task is idempotent.
+The service does what is due as jobs at low priority, or ``freehold schedule run`` from cron or systemd does. How each
+run went is written down; what was missed while the machine was off is done by the next. Nothing is done twice because
+two runs meet: each task is idempotent.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import json
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
-from freehold.core.errors import FreeholdError, StorageFault
+from freehold.core.errors import FreeholdError, HouseBusy, SettingsError, StorageFault
 from freehold.core.files import write_durably
 from freehold.core.ids import canonical_json
 from freehold.core.records import from_json
@@ -20,17 +21,15 @@ from freehold.erasing.erase import reprobe, retrain_all
 from freehold.house import House
 from freehold.journeys.ingest import Progress
 from freehold.measuring.watch import look
+from freehold.remedy import is_wanted, remedy
+from freehold.rotation import rotate
+from freehold.witness import witness
 
 STATE = "schedule.json"
 """In a house: the last run of each task."""
 
-Task = Literal["retrain", "reprobe", "expire", "watch"]
-_TASKS: dict[Task, Callable[[House, Progress], int]] = {
-    "retrain": lambda house, progress: len(retrain_all(house, progress)),
-    "reprobe": reprobe,
-    "expire": lambda house, _progress: expire(house),
-    "watch": lambda house, progress: len(look(house, progress=progress).alarms),
-}
+Task = Literal["retrain", "reprobe", "expire", "watch", "remedy", "checkpoint", "backup"]
+TASKS: tuple[Task, ...] = get_args(Task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,8 @@ class Run:
     """ISO 8601 in UTC: when it began."""
     outcome: Literal["done", "failed"]
     items: int
-    """Versions looked after, certificates searched for again, questions forgotten, or alarms that are open."""
+    """Versions looked after, certificates searched for again, questions forgotten, alarms that are open, alarms that
+    something was trained for, leaves verified, or units that are new in the backup."""
     problem: str
     """Why it failed."""
 
@@ -57,10 +57,12 @@ class Planned:
     next: datetime | None
     missed: int
     """How many times it should have run since, beyond the one that is due now."""
+    wanted: bool = True
+    """Whether there is anything to do: after an alarm, or always."""
 
     def is_due(self, now: datetime) -> bool:
         """Whether it is to run now. A last run in the future is of a clock that was wrong, and counts for nothing."""
-        if not self.every_days:
+        if not self.every_days or not self.wanted:
             return False
         return self.next is None or self.next <= now or (self.last is not None and _time(self.last.at) > now)
 
@@ -72,42 +74,101 @@ def planned(house: House, now: datetime | None = None) -> list[Planned]:
     part = house.settings.schedule
     every: dict[Task, int] = {
         "retrain": part.retrain_days, "reprobe": part.reprobe_days,
-        "expire": part.expire_days, "watch": part.watch_days,
+        "expire": part.expire_days, "watch": part.watch_days, "checkpoint": part.checkpoint_days,
+        "remedy": part.remedy_days if house.settings.watch.retrain == "run" else 0, "backup": part.backup_days,
     }  # fmt: skip
     found = []
-    for task in _TASKS:
+    for task in TASKS:
         last, days = runs.get(task), every[task]
         wait = timedelta(
             days=days if last and last.outcome == "done" else 0
         )  # what failed is due again at the next run
         following = _time(last.at) + wait if last and days else None
-        missed = max(0, (now - following) // timedelta(days=days)) if following else 0
-        found.append(Planned(task, days, last, following, missed))
+        wanted = task != "remedy" or is_wanted(house)
+        missed = max(0, (now - following) // timedelta(days=days)) if following and task != "remedy" else 0
+        found.append(Planned(task, days, last, following, missed, wanted))
     return found
 
 
 def run_due(
-    house: House, progress: Progress, *, only: Collection[Task] = (), now: datetime | None = None
+    house: House,
+    progress: Progress,
+    *,
+    among: Collection[Task] = TASKS,
+    patient: bool = False,
+    now: datetime | None = None,
 ) -> dict[Task, Run]:
-    """Do what is due, or the tasks of ``only`` whether they are or not. A task that fails does not keep back others."""
+    """Do what is due. A task that fails does not keep back others.
+
+    ``patient``: raise HouseBusy while another process writes, for whoever can try again in a moment; else that is a
+    failure as others are.
+    """
     now = now or datetime.now(UTC)
     ran: dict[Task, Run] = {}
-    for one in planned(house, now):
-        if one.task in only or (not only and one.is_due(now)):
-            ran[one.task] = _run(house, one.task, now, progress)
+    for task in TASKS:  # one after the other: a look may give the next one something to do
+        if task in among and any(one.task == task and one.is_due(now) for one in planned(house, now)):
+            ran[task] = _run(house, task, now, progress, patient=patient)
     return ran
 
 
-def expire(house: House) -> int:
+def run_now(house: House, progress: Progress, tasks: Collection[Task]) -> dict[Task, Run]:
+    """Do these, whether they are due or not."""
+    now = datetime.now(UTC)
+    return {task: _run(house, task, now, progress, patient=False) for task in TASKS if task in tasks}
+
+
+def expire(house: House, now: datetime) -> int:
     """Have the query log forget what is older than the settings allow; how many questions those were."""
-    return house.traffic.forget_before(datetime.now(UTC) - timedelta(days=house.settings.privacy.query_retention_days))
+    return house.traffic.forget_before(now - timedelta(days=house.settings.privacy.query_retention_days))
 
 
-def _run(house: House, task: Task, now: datetime, progress: Progress) -> Run:
+def checkpoint(house: House) -> int:
+    """Verify the whole ledger, and bring the witness's file up to it; how many leaves that were.
+
+    Raises StorageFault where the ledger is not whole, or not the one that the witness saw.
+    """
+    house.record()
+    hint = "freehold audit log --verify tells more; restore the ledger from a backup"
+    damages = house.ledger.verify()
+    if damages:
+        raise StorageFault(f"the ledger is not whole: {damages[0].where}: {damages[0].what}", hint=hint)
+    path = house.settings.schedule.witness
+    if path:
+        seen = witness(house.ledger, house.root / path)
+        if seen.broken:
+            raise StorageFault(f"the ledger and its witness differ: {seen.told}", hint=hint)
+    point = house.ledger.checkpoint()
+    return point.size if point else 0
+
+
+def back_up(house: House, progress: Progress, now: datetime) -> int:
+    """The next backup of the rotation; how many of its units are new. Raises SettingsError, and as ``rotate``."""
+    part = house.settings.schedule
+    if not part.backup_folder or not part.backup_keys:
+        hint = "set schedule.backup_folder and schedule.backup_keys in freehold.toml"
+        raise SettingsError("nothing says where backups go", hint=hint)
+    folder, keys = house.root / part.backup_folder, house.root / part.backup_keys
+    return rotate(house, folder, keys, kept_days=part.backup_kept_days, progress=progress, now=now).made.written
+
+
+_WORK: dict[Task, Callable[[House, Progress, datetime], int]] = {
+    "retrain": lambda house, progress, _: len(retrain_all(house, progress)),
+    "reprobe": lambda house, progress, _: reprobe(house, progress),
+    "expire": lambda house, _, now: expire(house, now),
+    "watch": lambda house, progress, now: len(look(house, progress=progress, now=now).alarms),
+    "remedy": lambda house, progress, now: len(remedy(house, progress, now=now)),
+    "checkpoint": lambda house, _progress, _now: checkpoint(house),
+    "backup": back_up,
+}
+
+
+def _run(house: House, task: Task, now: datetime, progress: Progress, *, patient: bool) -> Run:
     at = now.isoformat(timespec="seconds")
     try:
-        run = Run(at, "done", _TASKS[task](house, progress), "")
+        run = Run(at, "done", _WORK[task](house, progress, now), "")
     except FreeholdError as error:
+        if patient and isinstance(error, HouseBusy):
+            raise
         run = Run(at, "failed", 0, error.message)
     kept = {**{name: asdict(known) for name, known in _runs(house).items()}, task: asdict(run)}
     write_durably(house.root / STATE, canonical_json(kept).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import math
 import re
 import time
@@ -24,7 +25,10 @@ from freehold.house import open_house
 from freehold.serving.keys import Keys
 from freehold.store import watch
 
-PAGES = ("", "/documents", "/quarantine", "/jobs", "/quality", "/requests", "/subject", "/live", "/models/rollback")
+PAGES = (
+    "", "/documents", "/quarantine", "/jobs", "/quality", "/requests", "/subject", "/records", "/live",
+    "/models/rollback",
+)  # fmt: skip
 
 
 class Marks(HTMLParser):
@@ -152,10 +156,14 @@ def test_a_form_of_another_site_is_refused(console: Console) -> None:
 @pytest.mark.parametrize(
     ("scope", "open_", "closed"),
     [
-        ("ask", ["", "/documents", "/jobs"], ["/quarantine", "/quality", "/requests", "/subject", "/live"]),
-        ("ingest", ["", "/documents", "/quarantine", "/jobs"], ["/quality", "/requests", "/subject", "/live"]),
-        ("admin", ["", "/documents", "/quarantine", "/quality", "/live"], ["/requests", "/subject"]),
-        ("dpo", ["", "/documents", "/requests", "/subject"], ["/quarantine", "/quality", "/live"]),
+        ("ask", ["", "/documents", "/jobs"], ["/quarantine", "/quality", "/requests", "/subject", "/records", "/live"]),
+        (
+            "ingest",
+            ["", "/documents", "/quarantine", "/jobs"],
+            ["/quality", "/requests", "/subject", "/records", "/live"],
+        ),
+        ("admin", ["", "/documents", "/quarantine", "/quality", "/live"], ["/requests", "/subject", "/records"]),
+        ("dpo", ["", "/documents", "/requests", "/subject", "/records"], ["/quarantine", "/quality", "/live"]),
     ],
 )
 def test_a_key_opens_what_its_scopes_allow(console: Console, scope: str, open_: list[str], closed: list[str]) -> None:
@@ -485,6 +493,40 @@ def test_the_last_look_for_drift_is_shown(own: Console) -> None:
     assert "2,310.50" in page
     assert "17 more questions are needed" in page
     assert "Nobody has looked" not in page
+
+
+def test_the_schedule_says_what_was_missed_and_what_failed(own: Console) -> None:
+    runs = {
+        "expire": {"at": "2026-11-01T03:17:00+00:00", "outcome": "done", "items": 0, "problem": ""},
+        "checkpoint": {"at": "2026-11-01T03:17:00+00:00", "outcome": "failed", "items": 0, "problem": "not <whole>"},
+    }
+    (own.root / "schedule.json").write_text(json.dumps(runs))
+    with own.browser() as browser:
+        page = browser.get("/console/live")
+    missed = re.search(r"Missed: ([^<]*)\.", page)
+    assert missed is not None
+    assert "expire" in missed[1]
+    assert "Failed: checkpoint." in page
+    assert "not &lt;whole&gt;" in page
+    assert "by this service" in page
+
+
+def test_the_officer_reads_records(filled: tuple[Console, str]) -> None:
+    console, _ = filled
+    with console.browser("dpo") as browser:
+        listed = browser.get("/console/records")
+        assert "controller" in listed
+        for kind in ("processing", "assessment", "models", "data", "technical"):
+            assert f'href="/console/records/{kind}"' in listed
+            response = browser.client.get(f"/console/records/{kind}")
+            assert response.status_code == 200
+            assert "style-src 'sha256-" in response.headers["content-security-policy"]
+            assert not has_script(response.text.replace("<style>", "<!--").replace("</style>", "-->"))
+            assert "keller" not in response.text.lower()
+        bom = browser.client.get("/console/records/bom")
+        assert bom.headers["content-disposition"] == 'attachment; filename="bom.cdx.json"'
+        assert bom.json()["bomFormat"] == "CycloneDX"
+        browser.get("/console/records/nothing", 404)
 
 
 def test_percentiles_are_read_from_buckets() -> None:

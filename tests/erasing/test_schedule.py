@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -9,11 +10,14 @@ from datetime import UTC, datetime, timedelta
 import practice
 import pytest
 
-from freehold.core.errors import StorageFault
+from freehold.core.errors import HouseBusy, SettingsError, StorageFault
 from freehold.house import open_house
 from freehold.schedule import STATE, planned, run_due
+from freehold.store.lock import writer_lock
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+DAILY = {"retrain", "reprobe", "expire", "watch", "checkpoint"}
+"""What is due where nothing was ever done, by the default settings."""
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:
@@ -33,7 +37,9 @@ def test_a_certificate_is_held_against_the_house_again_and_again(house):
         "reprobe": ("done", 1),
         "expire": ("done", 0),
         "watch": ("done", 0),
+        "checkpoint": ("done", ran["checkpoint"]["items"]),
     }
+    assert ran["checkpoint"]["items"] > 5
     assert practice.told("schedule", "run", house=house) == {}
     (house / "forgotten.log").write_text("answered anna.keller@example.com at noon")
     found = practice.told("schedule", "run", "--task", "reprobe", house=house, code=1)["reprobe"]
@@ -44,26 +50,23 @@ def test_a_certificate_is_held_against_the_house_again_and_again(house):
     (house / "forgotten.log").unlink()
     assert practice.told("erase", "--resume", request["id"], "--yes", house=house)["verdict"] == "COMPLETE"
     kinds = [leaf["kind"] for leaf in practice.told("audit", "log", house=house)["leaves"]]
-    assert kinds.count("schedule.ran") == 5
+    assert kinds.count("schedule.ran") == 6
 
 
 def test_when_a_task_is_due_and_what_was_missed(house):
     with open_house(house) as opened:
         plan = {one.task: one for one in planned(opened, NOW)}
-        assert all(one.is_due(NOW) and not one.missed for one in plan.values())
-        assert set(run_due(opened, silent, now=NOW)) == {"retrain", "reprobe", "expire", "watch"}
+        assert {task for task, one in plan.items() if one.is_due(NOW)} == DAILY
+        assert not any(one.missed for one in plan.values())
+        assert set(run_due(opened, silent, now=NOW)) == DAILY
         retrain = planned(opened, NOW)[0]
         assert (retrain.next, retrain.is_due(NOW)) == (NOW + timedelta(days=7), False)
         later = NOW + timedelta(days=22)
         retrain = planned(opened, later)[0]
         assert (retrain.is_due(later), retrain.missed) == (True, 2)
-        assert set(run_due(opened, silent, now=later)) == {
-            "retrain",
-            "expire",
-            "watch",
-        }  # once, however often it was missed
+        assert set(run_due(opened, silent, now=later)) == DAILY - {"reprobe"}  # once, however often it was missed
         before = NOW - timedelta(days=400)  # the clock was wrong, or is
-        assert all(one.is_due(before) for one in planned(opened, before))
+        assert all(one.is_due(before) for one in planned(opened, before) if one.task in DAILY)
 
 
 def test_a_record_that_is_damaged_is_told_of(house):
@@ -75,7 +78,40 @@ def test_a_record_that_is_damaged_is_told_of(house):
 def test_never(house):
     settings = (house / "freehold.toml").read_text()
     never = re.sub(
-        r"^(# *)?(retrain_days|reprobe_days|expire_days|watch_days) = \d+", r"\2 = 0", settings, flags=re.MULTILINE
+        r"^(# *)?(retrain|reprobe|expire|watch|checkpoint)_days = \d+", r"\2_days = 0", settings, flags=re.MULTILINE
     )
     (house / "freehold.toml").write_text(never)
     assert practice.told("schedule", "run", house=house) == {}
+
+
+def test_the_ledger_is_held_against_a_witness(house, tmp_path):
+    settings = house / "freehold.toml"
+    told = re.sub(r"^# witness = .*$", 'witness = "../witness.json"', settings.read_text(), flags=re.MULTILINE)
+    settings.write_text(told)
+    assert practice.told("schedule", "run", "--task", "checkpoint", house=house)["checkpoint"]["outcome"] == "done"
+    seen = json.loads((tmp_path / "witness.json").read_text())
+    assert seen["checkpoint"].splitlines()[1] != "0"
+    shutil.rmtree(house / "ledger")  # and begun anew, as if nothing had been
+    failed = practice.told("schedule", "run", "--task", "checkpoint", house=house, code=1)["checkpoint"]
+    assert (failed["outcome"], "witness" in failed["problem"]) == ("failed", True)
+    assert json.loads((tmp_path / "witness.json").read_text()) == seen
+
+
+def test_a_writer_at_work_is_a_failure_to_cron_and_waited_for_by_the_service(house):
+    with open_house(house) as opened, writer_lock(house):
+        with pytest.raises(HouseBusy):
+            run_due(opened, silent, among=["watch"], patient=True, now=NOW)
+        assert not (house / STATE).exists()
+        assert run_due(opened, silent, among=["watch"], now=NOW)["watch"].outcome == "failed"
+        assert all(one.is_due(NOW) for one in planned(opened, NOW) if one.task == "watch")
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "hint"),
+    [("schedule", "backup_days = 1", "backup_folder"), ("watch", 'retrain = "run"', "gate.dataset")],
+)
+def test_what_cannot_be_done_is_refused_when_the_house_is_opened(house, section, line, hint):
+    settings = house / "freehold.toml"
+    settings.write_text(settings.read_text().replace(f"[{section}]", f"[{section}]\n{line}"))
+    with pytest.raises(SettingsError, match=hint):
+        open_house(house)

@@ -22,6 +22,7 @@ from freehold.cli import (
     measured,
     models,
     output,
+    records,
     schedule,
     serve,
     traffic,
@@ -51,6 +52,7 @@ app.add_typer(access.access_app, name="access")
 app.add_typer(erase.requests_app, name="requests")
 app.add_typer(erase.subject_app, name="subject")
 app.add_typer(erase.hold_app, name="hold")
+app.add_typer(records.records_app, name="records")
 app.add_typer(schedule.schedule_app, name="schedule")
 app.add_typer(serve.keys_app, name="keys")
 app.add_typer(traffic.traffic_app, name="traffic")

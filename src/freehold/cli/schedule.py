@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -12,10 +12,11 @@ from rich.markup import escape
 from freehold.cli import output
 from freehold.cli.common import Json, open_house
 from freehold.core.errors import UsageError
-from freehold.schedule import Planned, Task, planned, run_due
+from freehold.schedule import TASKS, Planned, Task, planned, run_due, run_now
 
-_ITEMS: dict[Task, str] = {
-    "retrain": "model version", "reprobe": "certificate", "expire": "old question", "watch": "open alarm",
+_ITEMS: dict[Task, tuple[str, ...]] = {
+    "retrain": ("model version",), "reprobe": ("certificate",), "expire": ("old question",), "watch": ("open alarm",),
+    "remedy": ("alarm",), "checkpoint": ("leaf", "leaves"), "backup": ("new unit",),
 }  # fmt: skip
 
 schedule_app = typer.Typer(help="What is done again and again in a house.", invoke_without_command=True)
@@ -36,7 +37,7 @@ def schedule(context: typer.Context, as_json: Json = False) -> None:
     for one in plan:
         every = output.many(one.every_days, "day") if one.every_days else "never"
         last, outcome = (one.last.at[:16].replace("T", " "), one.last.outcome) if one.last else ("-", "-")
-        following = one.next.isoformat(sep=" ")[:16] if one.next else "-"
+        following = one.next.isoformat(sep=" ")[:16] if one.next and one.wanted else "-"
         table.add_row(one.task, every, last, outcome, "now" if one.is_due(now) else following, str(one.missed))
     output.out.print(table)
 
@@ -48,20 +49,21 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="TASK",
-            help="Do this one (retrain, reprobe, expire, watch), whether it is due or not; repeatable.",
+            help=f"Do this one ({', '.join(TASKS)}), whether it is due or not; repeatable.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Do what is due, for cron or a systemd timer: exit 0 when all went well, 1 when something failed."""
     with open_house(context) as house, output.progress_bars() as progress:
-        ran = run_due(house, progress, only=[_task(name) for name in task or ()])
+        wanted = [_task(name) for name in task or ()]
+        ran = run_now(house, progress, wanted) if wanted else run_due(house, progress)
     if as_json:
         output.print_json({name: asdict(one) for name, one in ran.items()})
     elif not ran:
         output.out.print("nothing is due")
     for name, one in () if as_json else ran.items():
-        items = output.many(one.items, _ITEMS[name])
+        items = output.many(one.items, *_ITEMS[name])
         told = items if one.outcome == "done" else f"[red]failed:[/] {escape(one.problem)}"
         output.out.print(f"{name}: {told}", soft_wrap=True)
     if any(one.outcome == "failed" for one in ran.values()):
@@ -69,10 +71,9 @@ def run(
 
 
 def _task(name: str) -> Task:
-    for task in get_args(Task):
-        if task == name:
-            return cast("Task", task)
-    raise UsageError(f"there is no task {name!r}", hint=f"one of: {', '.join(get_args(Task))}")
+    if name in TASKS:
+        return name
+    raise UsageError(f"there is no task {name!r}", hint=f"one of: {', '.join(TASKS)}")
 
 
 def _json(one: Planned, now: datetime) -> dict[str, Any]:

@@ -72,6 +72,9 @@ def _print(seen: Watch) -> None:
         if alarm.examples:
             shown = ", ".join(f"{one.kind} {one.id}" for one in alarm.examples)
             output.out.print(f"  for example {escape(shown)}", soft_wrap=True)
+        if alarm.remedy:
+            done = f"{alarm.remedy.outcome}: {alarm.remedy.told}"
+            output.out.print(f"  trained on {alarm.remedy.at[:16]}, {escape(done)}", soft_wrap=True)
         for command in alarm.proposal:
             output.out.print(f"  to do: {escape(command)}", soft_wrap=True)
         output.out.print(f'  or, if it is to stay so: freehold watch --accept "{alarm.signal}"', soft_wrap=True)

@@ -37,6 +37,7 @@ class Visitor:
             (f"{HOME}/documents", "Documents", "ask"),
             (f"{HOME}/quality", "Quality", "admin"),
             (f"{HOME}/requests", "Requests", "dpo"),
+            (f"{HOME}/records", "Records", "dpo"),
             (f"{HOME}/jobs", "Jobs", "ask"),
             (f"{HOME}/live", "Live", "admin"),
         )

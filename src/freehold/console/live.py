@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry
@@ -15,6 +16,7 @@ from freehold.console.access import BY_ITSELF, MayAdmin
 from freehold.console.page import HOME, PageRoute, shown
 from freehold.http import documents
 from freehold.http.access import ServiceOf
+from freehold.schedule import planned
 from freehold.store import watch as store
 
 router = APIRouter(prefix=HOME, route_class=PageRoute)
@@ -66,6 +68,7 @@ async def live(request: Request, visitor: MayAdmin, service: ServiceOf, paused: 
     outward = {key: value for key, value in answered.items() if not key[0].startswith(HOME)}
     failed = {key: value for key, value in answered.items() if key[1].startswith("5")}
     jobs = await documents.jobs(visitor.caller, service)
+    now = datetime.now(UTC)
     routes = times(registry, "freehold_request_seconds", "route")
     stages = times(registry, "freehold_stage_seconds", "walk", "stage")
     hits = int(_sum(registry, "freehold_cache_hits"))
@@ -92,6 +95,9 @@ async def live(request: Request, visitor: MayAdmin, service: ServiceOf, paused: 
         searches=hits + sum(one.count for one in stages if one.name == "search, total"),
         jobs=[job for job in jobs if job.state in {"waiting", "running"}],
         watch=await service.house(lambda house: store.read(house.root)),
+        schedule=await service.house(lambda house: planned(house, now)),
+        by_service=service.settings.schedule.service,
+        now=now,
     )
 
 

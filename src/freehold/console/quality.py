@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from freehold.console.access import Form, MayAdmin
-from freehold.console.page import HOME, PageRoute, see_other, shown
+from freehold.console.page import HOME, PageRoute, own_style, see_other, shown
 from freehold.core.errors import UsageError
 from freehold.core.experiment import Estimate, Experiment, RunResult
 from freehold.core.training import Lineup, ModelVersion, State
@@ -24,7 +21,6 @@ from freehold.measure.report.page import render
 from freehold.serving.service import Service
 
 router = APIRouter(prefix=HOME, route_class=PageRoute)
-_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _SHOWN = 3
 """Measures of an experiment in the list."""
 
@@ -73,10 +69,7 @@ async def experiment(request: Request, experiment_id: str, visitor: MayAdmin, se
 async def report(experiment_id: str, visitor: MayAdmin, service: ServiceOf) -> Response:  # noqa: ARG001
     """The whole report. It brings its own style, which its policy allows by its digest and nothing besides."""
     page = render(await _found(service, experiment_id))
-    styles = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in _STYLE.findall(page))
-    allowed = " ".join(f"'sha256-{digest}'" for digest in styles)
-    policy = f"default-src 'none'; style-src {allowed}; img-src data:; frame-ancestors 'none'; base-uri 'none'"
-    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+    return HTMLResponse(page, headers={"Content-Security-Policy": own_style(page)})
 
 
 async def _found(service: Service, experiment_id: str) -> Experiment:

@@ -17,6 +17,7 @@ JOBS: Mapping[str, str] = {
     "eval": "Measure quality",
     "promote": "Promote a model version",
     "rollback": "Roll models back",
+    "schedule": "Do what is due",
     "index": "Bring the index up to date",
 }
 STATES: Mapping[str, str] = {"waiting": "Waiting", "running": "Running", "done": "Done", "failed": "Failed"}

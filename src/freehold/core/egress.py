@@ -43,6 +43,8 @@ _NETLINK = getattr(socket, "AF_NETLINK", -1)
 _FAMILIES = {socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, _NETLINK}
 _KEPT_S = 3600.0
 """How long an address counts as that of the declared host that it was looked up for."""
+_LOCAL = frozenset({"uname", "ldconfig", "gcc", "cc", "ld", "objdump", "lscpu", "file"})
+"""Programs that the standard library asks about the machine: not worth counting."""
 _ALONE = re.compile(r"-[A-Za-z]*[EIS][A-Za-z]*")
 """Python's switches by which it would not look for the guard."""
 
@@ -189,7 +191,8 @@ def _program(executable: object, args: object = (), *rest: object) -> None:
     given = [_word(one) for one in args] if isinstance(args, list | tuple) else [_word(args)]
     name = Path(_word(executable) if executable else (given or [""])[0]).name
     if not re.fullmatch(r"python[\d.]*", name):
-        _guard.book.count("program", name, 0, stopped=False)
+        if name not in _LOCAL:
+            _guard.book.count("program", name, 0, stopped=False)
         return
     environment = rest[-1] if rest else None
     known: Mapping[Any, Any] = environment if isinstance(environment, Mapping) else os.environ

@@ -102,3 +102,11 @@ class ContextOverflow(HouseFault):
 
 class EndpointFault(HouseFault):
     code = "endpoint"
+
+
+class CutShort(EndpointFault):
+    """A model was stopped before it was done, by its server or because time was over: what came before may stand."""
+
+
+class TimedOut(CutShort):
+    """Time was over."""

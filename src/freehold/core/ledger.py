@@ -36,12 +36,15 @@ Kind = Literal[
     "rectified",
     "access.shown",
     "backup.made",
+    "backup.removed",
     "backup.restored",
     "schedule.ran",
+    "records.written",
+    "remedy.tried",
 ]
 
-_IDS = {"house", "request", "version", "restriction", "backup", "document", "experiment"}
-_DIGESTS = {"settings", "commitments", "weights", "manifest", "certificate"}
+_IDS = {"house", "request", "version", "restriction", "backup", "document", "experiment", "alarm"}
+_DIGESTS = {"settings", "commitments", "weights", "manifest", "certificate", "records"}
 _COUNTS = {
     "revision", "documents", "chunks", "lineup", "deleted", "redacted", "asked", "held", "keys", "items", "entries",
 }  # fmt: skip
@@ -52,8 +55,8 @@ _CODES: Mapping[str, frozenset[str]] = {
     "basis": frozenset(f"17(3)({letter})" for letter in "abcde"),
     "ground": frozenset({*(f"17(1)({letter})" for letter in "abcdef"), "retention-expiry", "controller-initiative"}),
     "clock": frozenset({"went-back"}),
-    "task": frozenset({"retrain", "reprobe", "expire", "watch"}),
-    "outcome": frozenset({"done", "failed"}),
+    "task": frozenset({"retrain", "reprobe", "expire", "watch", "remedy", "checkpoint", "backup"}),
+    "outcome": frozenset({"done", "failed", "promoted", "refused", "no-gain"}),
 }
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -27,6 +27,23 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Remedy:
+    """What was trained after an alarm, and whether the gate let it in."""
+
+    at: str
+    """ISO 8601 in UTC."""
+    outcome: Literal["promoted", "refused", "no-gain", "failed"]
+    """``refused``: by the gate, or it could not tell; ``no-gain``: nothing learned was worth asking it. What serves has
+    changed where it is ``promoted``, and nowhere else."""
+    told: str
+    """In words: the gate's reasons, or what went wrong."""
+    version: str = ""
+    """Id of what was trained; empty where nothing was."""
+    experiment: str = ""
+    """Id of the gate's experiment, or of the training's where the gate was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """A change, and the proposal of what to do about it. It is open until somebody accepts what is now as normal."""
 
@@ -41,6 +58,8 @@ class Alarm:
     examples: tuple[Example, ...]
     proposal: tuple[str, ...]
     """Commands that would answer it, in order."""
+    remedy: Remedy | None = None
+    """What was done about it without being told; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)

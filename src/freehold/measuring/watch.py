@@ -18,7 +18,7 @@ import numpy as np
 from freehold.core.errors import HouseBusy, InvalidQuery
 from freehold.core.ids import keyed_order, new_id, sha256_hex
 from freehold.core.traffic import Asked, Feedback
-from freehold.core.watch import TESTED, Alarm, Course, Example, Reading, Signal, Watch
+from freehold.core.watch import TESTED, Alarm, Course, Example, Reading, Remedy, Signal, Watch
 from freehold.house import House
 from freehold.journeys.ingest import Progress, in_context
 from freehold.journeys.search import question
@@ -139,6 +139,16 @@ def accept(house: House, signals: Collection[Signal] = ()) -> Watch:
             alarms=tuple(alarm for alarm in before.alarms if alarm.signal not in over),
             found=() if "canaries" in over else before.found,
         )
+        store.write(house.root, after)
+    return after
+
+
+def remedied(house: House, alarm_ids: Collection[str], remedy: Remedy) -> Watch:
+    """Remember what was done about these alarms, as far as they are open still. Raises HouseBusy."""
+    with writer_lock(house.root):
+        before = store.read(house.root)
+        alarms = (replace(one, remedy=remedy) if one.id in alarm_ids else one for one in before.alarms)
+        after = replace(before, alarms=tuple(alarms))
         store.write(house.root, after)
     return after
 

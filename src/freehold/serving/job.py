@@ -24,6 +24,7 @@ from freehold.house import House, open_house
 from freehold.index.builder_process import NICENESS, end_with_parent
 from freehold.journeys.ingest import IngestReport, Progress
 from freehold.measuring.evaluate import Request, evaluate
+from freehold.schedule import Task, run_due
 from freehold.store.jobs import Job, JobKind, Jobs
 from freehold.store.lock import writer_lock
 from freehold.tuning.order import Order, tune
@@ -161,6 +162,17 @@ def _index(house: House, _jobs: Jobs, _job: Job, progress: Progress) -> Mapping[
     return {"revision": generation.revision if generation else 0}
 
 
+def _schedule(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:
+    """One task, if it is due still: somebody else may have done it meanwhile."""
+    task: Task = job.given["task"]
+    run = run_due(house, progress, among=[task], patient=True).get(task)
+    if run is None:
+        return {"task": task, "outcome": "not due"}
+    if run.outcome == "failed":
+        raise HouseFault(f"{task}: {run.problem}", hint=f"freehold schedule run --task {task} does it again")
+    return {"task": task, "outcome": run.outcome, "items": run.items}
+
+
 WORK: Mapping[JobKind, Work] = {
     "ingest": _ingest,
     "remove": _remove,
@@ -171,6 +183,7 @@ WORK: Mapping[JobKind, Work] = {
     "promote": _promote,
     "rollback": _rollback,
     "index": _index,
+    "schedule": _schedule,
 }
 
 if __name__ == "__main__":

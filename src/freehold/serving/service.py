@@ -8,6 +8,8 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -16,6 +18,7 @@ from freehold.core.machine import cores
 from freehold.core.traffic import Asked, Feedback
 from freehold.house import House, open_house
 from freehold.journeys.search import Found
+from freehold.schedule import Task, planned
 from freehold.serving.cache import Cache
 from freehold.serving.fleet import Fleet
 from freehold.serving.keys import Keys
@@ -32,6 +35,11 @@ _MOST_ENGINES = 8
 """Unless the settings want more: each holds the models in memory."""
 _BEHIND_S = 20.0
 """Without a change: then the index was left behind the catalog, and whoever did that is not at work on it."""
+_FIRST_LOOK_S = 300.0
+"""After the start: whoever starts a service wants to search first."""
+_SCHEDULE_S = 60.0
+_AGAIN_S = 3600.0
+"""What is still due after it was tried is tried again."""
 NOBODY: Mapping[str, str] = {}
 """No caller's trace goes on here."""
 log = logging.getLogger("freehold")
@@ -52,15 +60,17 @@ class Service:
         self.limit = RateLimit(part.rate_per_s)
         self.cache = Cache(part.cache)
         engines = engines or part.engines or min(cores(), _MOST_ENGINES)
-        self.fleet = Fleet(root, engines=engines, most_waiting=part.queue)
         self.metrics = Metrics()
         self._tracer = open_tracer(part.otlp_endpoint, self.settings.house.name)
         self._runner = Runner(root, self.jobs, on_end=self._ended)
+        self.fleet = Fleet(root, engines=engines, most_waiting=part.queue, on_busy=self._runner.hold)
         # One thread: a house object is for one, and what it does here takes milliseconds.
         self._office = ThreadPoolExecutor(1, thread_name_prefix="office")
         self._heard: list[Asked | Feedback] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._watch = Watch(root)
+        self._look_at = math.inf
+        self._tried: dict[Task, float] = {}
         self.draining = False
 
     async def start(self) -> None:
@@ -69,6 +79,7 @@ class Service:
             return
         await self.fleet.start()
         self._runner.start()
+        self._look_at = time.monotonic() + _FIRST_LOOK_S
         self._tasks = [asyncio.get_running_loop().create_task(self._follow())]
 
     async def stop(self) -> None:
@@ -170,6 +181,28 @@ class Service:
         log.info("job ended", extra={"job": job.id, "kind": job.kind, "state": job.state})
         self.metrics.jobs.labels(job.kind, job.state).inc()
 
+    async def _keep_schedule(self) -> None:
+        """A job for each task that is due, if the settings leave that to the service."""
+        now = time.monotonic()
+        if not self.settings.schedule.service or now < self._look_at:
+            return
+        self._look_at = now + _SCHEDULE_S
+        for task in await self.house(self._due):
+            if now - self._tried.get(task, -math.inf) >= _AGAIN_S:
+                self._tried[task] = now
+                await self.house(partial(self._add_due, task))
+                self.wake()
+
+    def _add_due(self, task: Task, _house: House) -> None:
+        self.jobs.add("schedule", {"task": task})
+
+    def _due(self, house: House) -> list[Task]:
+        """Tasks that are due and no job is for."""
+        now = datetime.now(UTC)
+        due = [one.task for one in planned(house, now) if one.is_due(now)]
+        taken = {job.given.get("task") for job in self.jobs.all() if job.kind == "schedule" and not job.is_over}
+        return [task for task in due if task not in taken]
+
     async def _follow(self) -> None:
         """Have the engines go over to what is live, soon after it changed; and the index, where nobody else does."""
         behind: tuple[int, int] | None = None
@@ -186,6 +219,7 @@ class Service:
                     since = math.inf  # once: where there is nothing to index, the index stays behind
                     await self.house(lambda _: self.jobs.add("index", {}))
                     self.wake()
+                await self._keep_schedule()
             except Exception as error:  # a look that failed is no reason never to look again
                 log.warning("house not looked at", extra={"error": type(error).__name__})
             await self._write_down()

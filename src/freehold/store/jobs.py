@@ -28,10 +28,12 @@ RECORD = "job.json"
 SEALED = "sealed"
 OPEN = "open"
 _KEY = "upload:"
-_KEPT_DAYS = 30
+KEPT_DAYS = 30
+"""What is told of a job that is over goes after so many days."""
 _FIRST = frozenset({"ingest", "remove", "erase"})
+_LAST = frozenset({"schedule"})
 
-JobKind = Literal["ingest", "remove", "erase", "tune", "retrain", "eval", "promote", "rollback", "index"]
+JobKind = Literal["ingest", "remove", "erase", "tune", "retrain", "eval", "promote", "rollback", "index", "schedule"]
 JobState = Literal["waiting", "running", "done", "failed"]
 
 
@@ -105,9 +107,12 @@ class Jobs:
         return read_record(self._root / name / RECORD, Job, version=FORMAT)
 
     def next(self) -> Job | None:
-        """What is to be done now. What came in before a request to erase is read before it, so that it is found."""
+        """What is to be done now: what somebody asked for before what is merely due.
+
+        What came in before a request to erase is read before it, so that it is found.
+        """
         waiting = [job for job in self.all() if job.state == "waiting"]
-        return min(waiting, key=lambda job: (job.kind not in _FIRST, job.created, job.id), default=None)
+        return min(waiting, key=lambda job: (_place(job.kind), job.created, job.id), default=None)
 
     def update(self, job: Job, **changes: Any) -> Job:
         """Keep how far it is; durable on return."""
@@ -127,7 +132,7 @@ class Jobs:
 
     def resume(self) -> None:
         """What was running when the service was cut off waits again; what is over for long goes."""
-        oldest = (datetime.now(UTC) - timedelta(days=_KEPT_DAYS)).isoformat()
+        oldest = (datetime.now(UTC) - timedelta(days=KEPT_DAYS)).isoformat()
         for job in self.all():
             if job.state == "running":
                 self.close_files(job.id)
@@ -166,6 +171,10 @@ class Jobs:
         self._vault.destroy([f"{_KEY}{job_id}"])
         with suppress(FileNotFoundError):
             shutil.rmtree(self._root / job_id / SEALED)
+
+
+def _place(kind: JobKind) -> int:
+    return 0 if kind in _FIRST else 2 if kind in _LAST else 1
 
 
 def checked_name(name: str) -> str:

@@ -76,6 +76,15 @@ class Rights(Rows):
         )
         return {row.document_id: tuple(Mention(*span) for span in row.spans) for row in found}
 
+    def surveyed(self) -> tuple[int, Mapping[str, int]]:
+        """How many documents were read for people, by whichever detector, and how often each kind is mentioned."""
+        (documents,) = self._rows(sa.select(sa.func.count().label("read")).select_from(t.mentions))
+        span = sa.func.json_each(t.mentions.c.spans).table_valued("value")
+        kind = sa.func.json_extract(span.c.value, "$[2]")  # of [start, end, kind, score, detector]
+        every = sa.select(kind.label("kind"), sa.func.count().label("times"))
+        counted = self._rows(every.select_from(t.mentions.join(span, sa.true())).group_by(kind).order_by(kind))
+        return documents.read, {row.kind: row.times for row in counted}
+
     def put_mentions(self, detector: str, found: Mapping[str, tuple[Mention, ...]]) -> None:
         """Keep what a detector found, in place of what another did. Documents that are gone are left out."""
         table = t.mentions

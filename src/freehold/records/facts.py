@@ -1,0 +1,188 @@
+"""What a house knows of itself for its records, read once, and where each fact can be looked up.
+
+Nothing of a document or a person is in it: counts, ids, digests, settings and measures.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from freehold.core.erasure import ErasureRequest
+from freehold.core.errors import FreeholdError
+from freehold.core.experiment import Experiment, RunResult
+from freehold.core.ledger import Kind, Leaf
+from freehold.core.training import Manifest, ModelVersion
+from freehold.detectors import engine_for
+from freehold.endpoints import is_loopback
+from freehold.erasing.walk import requests_of
+from freehold.house import House
+from freehold.records.lines import Evidence, Line
+from freehold.store.training import TrainingFolder, read_manifest
+from freehold.tuning.sets import TRAINING
+
+NONE = "none"
+"""What a setting says where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Something off this process that the settings have the house speak to."""
+
+    setting: str
+    """Key of its address."""
+    host: str
+    region: str
+    purpose: str
+    sends: str
+
+    @property
+    def is_remote(self) -> bool:
+        return not is_loopback(self.host)
+
+
+class Facts:
+    """The facts of one house at one time. Reading them changes nothing. Raises as the stores do."""
+
+    def __init__(self, house: House, now: datetime) -> None:
+        self.house = house
+        self.settings = house.settings
+        self.made = now.date().isoformat()
+        self._origins = {key: (value, origin) for key, value, origin in self.settings.items()}
+
+    # -- evidence ----------------------------------------------------------------------------------------------------
+
+    def setting(self, *keys: str) -> tuple[Evidence, ...]:
+        """Where these settings came from."""
+        return tuple(Evidence("setting", key, self._origins[key][1]) for key in keys)
+
+    def leaf(self, kind: Kind, **ids: str) -> tuple[Evidence, ...]:
+        """The last leaf of this kind that names these ids; nothing where there is none."""
+        found = [n for n, leaf in enumerate(self.leaves) if leaf.kind == kind and ids.items() <= leaf.ids.items()]
+        return (Evidence("ledger", str(found[-1]), kind),) if found else ()
+
+    def switched(self, number: int) -> tuple[Evidence, ...]:
+        """The leaf that tells of this lineup."""
+        found = [n for n, leaf in enumerate(self.leaves) if leaf.counts.get("lineup") == number]
+        return (Evidence("ledger", str(found[-1]), self.leaves[found[-1]].kind),) if found else ()
+
+    def experiment(self, found: Experiment | None) -> tuple[Evidence, ...]:
+        return (Evidence("experiment", found.id, found.kind),) if found else ()
+
+    # -- lines -------------------------------------------------------------------------------------------------------
+
+    def own(self, point: str, topic: str, *keys: str) -> Line:
+        """What only the controller knows: what their settings say, and which say nothing."""
+        told: list[str] = []
+        empty = []
+        for key in keys:
+            value = self._origins[key][0]
+            if not value:
+                empty.append(key)
+            else:
+                told += [str(item) for item in value] if isinstance(value, tuple) else [str(value)]
+        return Line(point, topic, tuple(told), self.setting(*keys), tuple(empty))
+
+    def also(self, line: Line, *told: str, evidence: Sequence[Evidence]) -> Line:
+        """The line with what the house itself knows before it."""
+        return Line(line.point, line.topic, (*told, *line.told), (*evidence, *line.evidence), line.to_fill)
+
+    # -- what is here ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def leaves(self) -> list[Leaf]:
+        return list(self.house.ledger.leaves())
+
+    @cached_property
+    def requests(self) -> tuple[ErasureRequest, ...]:
+        return requests_of(self.house).all()
+
+    @property
+    def certified(self) -> Counter[str]:
+        """Verdict of the latest certificate -> requests."""
+        return Counter(request.certificate for request in self.requests if request.certificate)
+
+    @cached_property
+    def versions(self) -> tuple[ModelVersion, ...]:
+        return self.house.registry.all()
+
+    def manifest(self, version: ModelVersion) -> Manifest:
+        return read_manifest(self.house.root / "models" / version.id)
+
+    @cached_property
+    def sets(self) -> dict[str, Manifest]:
+        """Name of a training set -> what it was made of."""
+        folder = TrainingFolder(self.house.root / TRAINING)
+        return {name: read_manifest(self.house.root / TRAINING / name) for name in sorted(folder.names())}
+
+    @cached_property
+    def experiments(self) -> tuple[Experiment, ...]:
+        return self.house.experiments.all()
+
+    def latest(self, kind: str) -> Experiment | None:
+        """The last experiment of this kind."""
+        return next((one for one in reversed(self.experiments) if one.kind == kind), None)
+
+    @staticmethod
+    def served(experiment: Experiment) -> RunResult:
+        """The run that the house served when it was measured, or the first."""
+        return next((run for run in experiment.runs if run.served), experiment.runs[0])
+
+    @cached_property
+    def detector(self) -> str:
+        """What finds people here; or that it is not here."""
+        try:
+            return engine_for(self.settings)
+        except FreeholdError:
+            return f"{self.settings.privacy.detector}, which is not on this machine"
+
+    @cached_property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Everything that the settings name an address of, in the order of the file."""
+        return tuple(self._endpoints())
+
+    @property
+    def remote(self) -> tuple[Endpoint, ...]:
+        """Those off this machine."""
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.is_remote)
+
+    def _endpoints(self) -> Iterator[Endpoint]:
+        settings = self.settings
+        known = (
+            ("embedder", settings.embedder.kind == "openai", "makes vectors", "texts of documents and questions"),
+            ("index", settings.index.kind == "qdrant", "keeps vectors", "ids, vectors and filter fields, no text"),
+            ("generator", settings.generator.kind == "openai", "words answers", "questions, and passages for them"),
+            ("judge", settings.judge.kind == "openai", "judges answers when they are measured",
+             "sentences of answers, and what they cite"),
+            ("tracking", settings.tracking.kind != "none", "logs trained versions",
+             "digests, settings and figures" + (", and weights" if settings.tracking.artefacts else "")),
+        )  # fmt: skip
+        for section, used, purpose, sends in known:
+            part = getattr(settings, section)
+            if used and "://" in part.endpoint:
+                yield _endpoint(f"{section}.endpoint", part.endpoint, part.region, purpose, sends)
+        server = settings.server
+        if server.oidc_issuer:
+            what = "nothing of documents or questions"
+            yield _endpoint("server.oidc_issuer", server.oidc_issuer, server.oidc_region, "says who is asking", what)
+        if server.otlp_endpoint:
+            what = "times and counts of requests, no words"
+            yield _endpoint("server.otlp_endpoint", server.otlp_endpoint, server.otlp_region, "takes traces", what)
+
+
+def _endpoint(setting: str, url: str, region: str, purpose: str, sends: str) -> Endpoint:
+    return Endpoint(setting, urlsplit(url).hostname or "", region, purpose, sends)
+
+
+def page(*names: str) -> tuple[Evidence, ...]:
+    """Pages of the handbook: ``erasure#backups`` is a heading of docs/erasure.md."""
+    return tuple(Evidence("page", name) for name in names)
+
+
+def many(count: int, what: str) -> str:
+    """``1 document``, ``2,048 documents``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
