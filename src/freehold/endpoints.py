@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -34,8 +35,10 @@ class Endpoint:
     """Where the house goes by its settings."""
 
     setting: str
-    """The key that names it."""
+    """Key of its address."""
     purpose: str
+    sends: str
+    """What it gets."""
     host: str
     port: int
     operator: str
@@ -53,82 +56,87 @@ def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
 
     Another way out belongs into this list: what is not in it is stopped while the house runs.
     """
-    own, server, tracking, index = settings.house.operator, settings.server, settings.tracking, settings.index
-    wanted = [
-        (name, purpose, part.endpoint, part.region, part.operator)
-        for name, purpose, part in (
-            ("embedder", "texts become vectors", settings.embedder),
-            ("generator", "answers are worded", settings.generator),
-            ("judge", "answers are judged", settings.judge),
-        )
-        if part.kind == "openai"
-    ]
-    if index.kind == "qdrant":
-        wanted.append(("index", "vectors are kept and searched", index.endpoint, index.region, index.operator))
-    if tracking.kind != "none" and "://" in tracking.endpoint:
-        purpose = "trained versions are tracked"
-        wanted.append(("tracking", purpose, tracking.endpoint, tracking.region, tracking.operator))
+    found = [one if one.is_here else _checked(one, settings) for one in _named(settings)]
+    for also in settings.residency.also:
+        host, port = _host_and_port(also.host, "residency.also", "the settings")
+        one = Endpoint("residency.also", also.purpose, "as its purpose says", host, port, also.operator, also.region)
+        found.append(one if one.is_here else _checked(one, settings))
+    return tuple(found)
+
+
+def _named(settings: Settings) -> Iterator[Endpoint]:
+    """As the settings have them, unchecked but for the form of their URLs."""
+    server, tracking = settings.server, settings.tracking
+    weights = ", and weights" if tracking.artefacts else ""
+    parts = (
+        ("embedder", settings.embedder.kind == "openai", "makes vectors", "texts of documents and questions"),
+        ("generator", settings.generator.kind == "openai", "words answers", "questions, and passages for them"),
+        ("judge", settings.judge.kind == "openai", "judges answers when they are measured",
+         "sentences of answers, and what they cite"),
+        ("index", settings.index.kind == "qdrant", "keeps vectors", "ids, vectors and filter fields, no text"),
+        ("tracking", tracking.kind != "none" and "://" in tracking.endpoint, "logs trained versions",
+         f"digests, settings and figures{weights}"),
+    )  # fmt: skip
+    for name, used, purpose, sends in parts:
+        if used:
+            part = getattr(settings, name)
+            key = f"{name}.endpoint"
+            yield Endpoint(key, purpose, sends, *_url(key, part.endpoint), part.operator, part.region)
     if server.oidc_issuer:
-        purpose = "callers' tokens are checked"
-        wanted.append(("server.oidc", purpose, server.oidc_issuer, server.oidc_region, server.oidc_operator))
-    if server.otlp_endpoint:
-        wanted.append(
-            ("server.otlp", "traces are sent", server.otlp_endpoint, server.otlp_region, server.otlp_operator)
+        place = _url("server.oidc_issuer", server.oidc_issuer)
+        sends = "nothing of documents or questions"
+        yield Endpoint(
+            "server.oidc_issuer", "says who is asking", sends, *place, server.oidc_operator, server.oidc_region
         )
-    found = [
-        Endpoint(name, purpose, *_url(name, url), operator, region) for name, purpose, url, region, operator in wanted
-    ]
-    for one in settings.residency.also:
-        host, port = _host_and_port(one.host, "residency.also", "the settings")
-        found.append(Endpoint("residency.also", one.purpose, host, port, one.operator, one.region))
-    allowed = settings.house.regions
-    return tuple(one if one.is_here else _checked_endpoint(one, allowed, own) for one in found)
+    if server.otlp_endpoint:
+        place = _url("server.otlp_endpoint", server.otlp_endpoint)
+        sends = "times and counts of requests, no words"
+        yield Endpoint("server.otlp_endpoint", "takes traces", sends, *place, server.otlp_operator, server.otlp_region)
 
 
-_PORTS = {"index": 6333}
-"""Where the URL gives none, and it is not its scheme's."""
+_QDRANT_PORT = 6333
+"""Where the URL of an index gives none."""
 
 
-def _url(name: str, endpoint: str) -> tuple[str, int]:
+def _url(key: str, endpoint: str) -> tuple[str, int]:
     """Host and port."""
-    key, separator = (name, "_") if "." in name else (name, ".")
+    is_index = key == "index.endpoint"
     try:
         url = urlsplit(endpoint)
-        port = url.port or _PORTS.get(name) or (443 if url.scheme == "https" else 80)
+        port = url.port or (_QDRANT_PORT if is_index else 443 if url.scheme == "https" else 80)
     except ValueError:
         url, port = urlsplit(""), 0
     if url.scheme not in {"http", "https"} or not url.hostname:
-        example = "http://127.0.0.1:6333" if name == "index" else "http://127.0.0.1:8000/v1"
-        raise SettingsError(f"{key}{separator}endpoint is not a URL", hint=f'for example endpoint = "{example}"')
+        example = "http://127.0.0.1:6333" if is_index else "http://127.0.0.1:8000/v1"
+        raise SettingsError(f"{key} is not a URL", hint=f'for example {key.partition(".")[2]} = "{example}"')
     if url.username or url.password:
-        raise SettingsError(
-            f"{key}{separator}endpoint holds a secret", hint=f"use {key}{separator}api_key with a reference"
-        )
+        raise SettingsError(f"{key} holds a secret", hint=f"use {_beside(key, 'api_key')} with a reference")
     return url.hostname, port
 
 
-def _checked_endpoint(endpoint: Endpoint, allowed: tuple[str, ...], own: str) -> Endpoint:
+def _beside(key: str, name: str) -> str:
+    """A key that belongs to an address's: ``generator.region``, ``server.oidc_region``."""
+    return f"{key.rpartition('_')[0]}_{name}" if "_" in key else f"{key.partition('.')[0]}.{name}"
+
+
+def _checked(endpoint: Endpoint, settings: Settings) -> Endpoint:
     """With its operator, which on a private address is the house's own where no other is named."""
-    name = endpoint.setting
-    separator = "_" if name.startswith("server.") else "."
+    key, allowed, own = endpoint.setting, settings.house.regions, settings.house.operator
+    region, operator = _beside(key, "region"), _beside(key, "operator")
     if not endpoint.region:
-        raise SettingsError(
-            f"{name}{separator}endpoint is off this machine and has no region",
-            hint=f'declare {name}{separator}region, for example "eu"',
-        )
+        raise SettingsError(f"{key} is off this machine and has no region", hint=f'declare {region}, for example "eu"')
     if endpoint.region not in allowed:
         raise SettingsError(
-            f"{name}{separator}region = {endpoint.region} is not in house.regions",
-            hint=f"allowed: {', '.join(allowed)}",
+            f"{region} = {endpoint.region} is not in house.regions", hint=f"allowed: {', '.join(allowed)}"
         )
     if endpoint.operator:
         return endpoint
     if own and is_private(endpoint.host):
         return dataclasses.replace(endpoint, operator=own)
-    hint = f"declare {name}{separator}operator: the company or department that runs {endpoint.host}"
+    hint = f"declare {operator}: the company or department that runs {endpoint.host}"
     if is_private(endpoint.host):
         hint += "; or house.operator, once for all that is on your own network"
-    raise SettingsError(f"{name}{separator}endpoint is off this machine and has no operator", hint=hint)
+    raise SettingsError(f"{key} is off this machine and has no operator", hint=hint)
 
 
 def read_declared(raw: object, key: str, at: str) -> tuple[Declared, ...]:

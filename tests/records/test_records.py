@@ -132,14 +132,15 @@ def test_figures_have_intervals_and_places(practised: Path, records: dict[str, R
 def test_remote_addresses_are_recipients_with_their_regions(practised: Path) -> None:
     away = {
         "generator.kind": "openai", "generator.endpoint": "https://llm.example.eu/v1", "generator.model": "m",
-        "generator.region": "eu", "privacy.recipients": ("Notary Lind",), "server.otlp_endpoint": "http://127.0.0.1:4318",
+        "generator.region": "eu", "generator.operator": "Llm SA",
+        "privacy.recipients": ("Notary Lind",), "server.otlp_endpoint": "http://127.0.0.1:4318",
     }  # fmt: skip
     with open_house(practised) as house:
         house.settings = house.settings.with_values(away, origin="test")
         facts = facts_of(house, NOW)
         processing = KINDS["processing"](facts)
     recipients = told(processing, "Recipients")
-    assert "llm.example.eu in eu" in recipients
+    assert "llm.example.eu (Llm SA) in eu" in recipients
     assert "Notary Lind" in recipients
     assert "127.0.0.1" not in recipients
     assert "llm.example.eu: eu" in told(processing, "Transfers to third countries")

@@ -32,17 +32,17 @@ def test_every_endpoint_is_listed_with_its_purpose(tmp_path: Path) -> None:
     )
     found = endpoints(settings)
     assert [(one.setting, one.host, one.port) for one in found] == [
-        ("embedder", "api.example", 443),
-        ("generator", "api.example", 443),
-        ("judge", "api.example", 443),
-        ("index", "127.0.0.1", 6333),
-        ("tracking", "10.0.0.7", 5000),
-        ("server.oidc", "id.example", 443),
-        ("server.otlp", "fd00::7", 4318),
+        ("embedder.endpoint", "api.example", 443),
+        ("generator.endpoint", "api.example", 443),
+        ("judge.endpoint", "api.example", 443),
+        ("index.endpoint", "127.0.0.1", 6333),
+        ("tracking.endpoint", "10.0.0.7", 5000),
+        ("server.oidc_issuer", "id.example", 443),
+        ("server.otlp_endpoint", "fd00::7", 4318),
         ("residency.also", "keys.example", 8443),
     ]
     assert all(one.purpose for one in found)
-    assert [one.setting for one in found if one.is_here] == ["index"]
+    assert [one.setting for one in found if one.is_here] == ["index.endpoint"]
 
 
 def test_no_endpoint_no_way_out(tmp_path: Path) -> None:
@@ -92,4 +92,6 @@ def test_what_is_rendered_reads_back(tmp_path: Path) -> None:
     settings = load(tmp_path, ALSO.format("keys.example"))
     again = load(tmp_path, config.render({"residency.also": settings.residency.also}))
     assert again.residency == settings.residency
-    assert endpoints(again) == (Endpoint("residency.also", "keys", "keys.example", 443, "Keys Ltd", "eu"),)
+    assert endpoints(again) == (
+        Endpoint("residency.also", "keys", "as its purpose says", "keys.example", 443, "Keys Ltd", "eu"),
+    )

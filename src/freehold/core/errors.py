@@ -15,6 +15,8 @@ FreeholdError
     ├── EngineFault                a vector engine failed
     ├── ContextOverflow            a text above a model's limit reached a model
     └── EndpointFault              a remote endpoint failed, timed out or answered nonsense
+        └── CutShort               a model was stopped before it was done
+            └── TimedOut           time was over
 
 Messages name things by id, path or key; never by the words of a document or a query.
 """

@@ -237,16 +237,16 @@ def _licence(found: Distribution) -> str:
 
 def _service(end: Any) -> dict[str, Any]:
     return {
-        "bom-ref": f"service:{end.setting}",
+        "bom-ref": f"service:{end.setting}/{end.host}:{end.port}",
         "name": f"{end.purpose}: {end.host}",
-        "x-trust-boundary": end.is_remote,
+        "x-trust-boundary": not end.is_here,
         "data": [{"flow": "outbound", "classification": end.sends}],
-        "properties": _properties(setting=end.setting, region=end.region or "this machine"),
+        "properties": _properties(setting=end.setting, operator=end.operator, region=end.region or "this machine"),
     }
 
 
 def _dependencies(facts: Facts, bases: Sequence[BaseModel], refs: Sequence[str]) -> Iterator[dict[str, Any]]:
-    services = [f"service:{end.setting}" for end in facts.endpoints]
+    services = [f"service:{end.setting}/{end.host}:{end.port}" for end in facts.endpoints]
     yield {"ref": "house", "dependsOn": [*refs, *services]}
     embedder = next((_base_ref(model) for model in bases if model.part == "embedder"), "")
     for version in facts.versions:
