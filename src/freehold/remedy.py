@@ -14,15 +14,16 @@ from freehold.core.errors import FreeholdError, HouseBusy, SettingsError
 from freehold.core.watch import TESTED, Alarm, Remedy
 from freehold.house import House
 from freehold.journeys.ingest import Progress
-from freehold.measure.labels import splits_of
+from freehold.measure.labels import read_labels, splits_of
 from freehold.measuring import watch
 from freehold.tuning import adapter, data
 from freehold.tuning.promote import promote
+from freehold.tuning.sources import NOTHING
 from freehold.tuning.tracking import track_tuned
 
 SYNTHETIC = 500
 """Questions that are written for the house's passages, as in the commands that an alarm proposes."""
-_LEARNED_FROM = "train"
+_TRAIN = "train"
 
 
 def waiting(house: House) -> list[Alarm]:
@@ -83,14 +84,24 @@ def _tried(house: House, alarms: Sequence[Alarm], at: str, progress: Progress) -
 
 
 def _request(house: House) -> data.Request:
-    """What there is to learn from: feedback, questions written anew, and the part of the gate's set that is for it."""
-    gate = house.settings.gate
-    dataset = house.root / gate.dataset
-    learned = _LEARNED_FROM in splits_of(dataset) and gate.split != _LEARNED_FROM
+    """What there is to learn from: feedback, questions written anew, and the part of the gate's set that is for it.
+
+    Whatever the gate asks is kept out of it.
+    """
     return data.Request(
-        dataset=dataset if learned else None,
-        split=_LEARNED_FROM if learned else None,
+        dataset=house.root / house.settings.gate.dataset,
+        split=_split(house),
         traffic=bool(house.traffic.feedback()),
         synthetic=SYNTHETIC,
         allow_missing=True,
     )
+
+
+def _split(house: House) -> str:
+    """Of the gate's set, what may be learned from: train, unless the gate asks that, or the dev part beside it."""
+    gate = house.settings.gate
+    dataset = house.root / gate.dataset
+    known = splits_of(dataset)
+    asked = {part.strip() for part in read_labels(dataset, gate.split or None).split.split("+")}
+    is_dev = "dev" in asked and len(known) > 2  # then training chooses by it: see read_splits
+    return _TRAIN if _TRAIN in known and _TRAIN not in asked and not is_dev else NOTHING

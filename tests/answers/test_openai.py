@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from freehold.core.errors import EndpointFault, SettingsError
+from freehold.core.errors import CutShort, EndpointFault, SettingsError, TimedOut
 from freehold.models import generate_openai
 from freehold.models.generate import NOT_FOUND
 from freehold.models.generate_openai import OpenAIGenerator
@@ -24,6 +24,14 @@ def short_pauses(monkeypatch):
 def ask(script: Script, *, timeout_s: float = 5.0) -> str:
     with serving(script) as url:
         return "".join(OpenAIGenerator(url, "m", api_key=KEY).generate(QUESTION, PASSAGES, timeout_s=timeout_s))
+
+
+def cut_short(script: Script, *, timeout_s: float = 5.0) -> tuple[str, type[CutShort]]:
+    """What was said before it was cut, and how."""
+    said: list[str] = []
+    with serving(script) as url, pytest.raises(CutShort) as caught:
+        said.extend(OpenAIGenerator(url, "m").generate(QUESTION, PASSAGES, timeout_s=timeout_s))
+    return "".join(said), caught.type
 
 
 class TestOpenAI(GeneratorCase):
@@ -65,7 +73,12 @@ def test_thinking_that_never_ends_is_a_fault(finish):
 @pytest.mark.parametrize("finish", ["length", "content_filter"])
 def test_an_answer_that_was_stopped_loses_its_broken_sentence(finish):
     pieces = ["The excess is ", "EUR 500. For heave", " it is EUR 1,500. But for theft see Art. ", "4 and"]
-    assert ask(Script([pieces], finish=finish)) == "The excess is EUR 500. For heave it is EUR 1,500."
+    assert cut_short(Script([pieces], finish=finish)) == ("The excess is EUR 500. For heave it is EUR 1,500.", CutShort)
+
+
+def test_what_was_said_in_time_stands():
+    pieces = ["The excess is EUR 500. For heave", " it is EUR 1,500. But ", 3.0, "for theft."]
+    assert cut_short(Script([pieces]), timeout_s=0.5) == ("The excess is EUR 500. For heave it is EUR 1,500.", TimedOut)
 
 
 @pytest.mark.parametrize("pieces", [[], ["The excess is EUR 1"], ["The excess is EUR 1."]])

@@ -14,12 +14,17 @@ from harbour import Town, run, run_json
 from test_watch import BEGIN, elsewhere, put, questions
 
 from freehold.core.errors import HouseBusy, SettingsError
+from freehold.core.ids import new_id
+from freehold.core.traffic import Asked, Feedback, Shown
 from freehold.core.watch import Alarm, Watch
 from freehold.house import House, open_house
+from freehold.records.facts import Facts
+from freehold.remedy import _split as split_of
 from freehold.remedy import is_wanted, remedy
 from freehold.schedule import planned, run_due
 from freehold.store import watch as store
 from freehold.store.lock import writer_lock
+from freehold.store.traffic import TrafficLog
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 FIRST, SECOND = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
@@ -139,6 +144,48 @@ def test_what_the_gate_refuses_leaves_what_serves(root: Path) -> None:
     told = run("watch", "--last", house=root)
     assert told.returncode == 1
     assert "refused: what serves stays" in " ".join(told.stdout.split())
+
+
+def test_what_the_gate_asks_is_not_learned_from(root: Path, town: Town) -> None:
+    rows = [{**row, "split": "all"} for row in labelled(town)]
+    (root / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with open_house(root) as house:
+        views = sorted(house.shelf.views(house.shelf.chunk_ids()).values(), key=lambda view: view.source)
+        words = [str(row["query"]) for row in rows[:20]] + [f"{view.chunk.text[:60]}?" for view in views[:50]]
+        log = TrafficLog(house.root, house.shelf, queries=True, answers=False)
+        for text, view in zip(words, [*views[:20], *views[:50]], strict=True):
+            one = Asked(new_id(), BEGIN, "ask", text, (Shown(1, view.chunk.document_id, view.chunk.id),))
+            log.put([one, Feedback(one.id, "up", BEGIN, view.chunk.id)])
+        log.close()
+        remedy(house, silent, now=NOW)
+        (manifest,) = Facts(house, NOW).sets.values()
+        assert manifest.left_out["asked in all as well"] >= 20
+        assert "qrels" not in manifest.origins
+        asked = {str(row["query"]) for row in rows}
+        (folder,) = [path for path in (root / "training").iterdir() if path.is_dir()]
+        learned = [json.loads(line)["query"] for line in (folder / "examples.jsonl").read_text().splitlines()]
+        assert learned
+        assert not asked & set(learned)
+
+
+@pytest.mark.parametrize(
+    ("splits", "asked", "taken"),
+    [
+        (("train", "dev", "test"), "", "train"),
+        (("train", "dev", "test"), "dev", "none"),
+        (("train", "dev"), "dev", "train"),
+        (("train", "test"), "train", "none"),
+        (("test",), "", "none"),
+        (("train",), "", "none"),
+    ],
+)
+def test_which_split_may_be_learned_from(
+    house: House, splits: tuple[str, ...], asked: str, taken: str, town: Town
+) -> None:
+    rows = [{**row, "split": splits[number % len(splits)]} for number, row in enumerate(labelled(town))]
+    (house.root / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    house.settings = house.settings.with_values({"gate.split": asked}, origin="test")
+    assert split_of(house) == taken
 
 
 def test_what_gains_nothing_is_not_even_asked_about(root: Path, town: Town) -> None:

@@ -34,6 +34,19 @@ def engines(server: Server) -> list[int]:
     return found
 
 
+def jobs(server: Server) -> list[int]:
+    """Process ids of the jobs under way."""
+    assert server._process is not None
+    parent = server._process.pid
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in children if b"serving.job" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def state(pid: int) -> str:
+    """One letter, as the kernel has it: T for what stands still."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def test_an_engine_that_is_killed_is_replaced(own: Path):
     with Server.over(own) as server:
         assert server.found("kilns")
@@ -79,6 +92,18 @@ def test_where_the_model_fails_the_passages_are_quoted_and_marked(own: Path, rep
             assert "secret prompt text" not in server.log.read_text() + answer.text
 
 
+def test_an_answer_is_cut_at_its_deadline_behind_a_whole_sentence(own: Path):
+    said = "Traction batteries that are leased rather than owned are not covered. "
+    with serving(Script([[said, "Besides,", 20.0, " late"]] * 2)) as url:
+        live.settings(own, f'[generator]\nkind = "openai"\nmodel = "m"\nendpoint = "{url}"\ntimeout_s = 2.0')
+        with Server.over(own) as server:
+            answer = server.post("/v1/ask", {"question": QUESTION}).json()
+            assert (answer["cut"], answer["degraded"], answer["supported"]) == (True, "", True)
+            assert answer["text"].startswith(said.strip())
+            chat = {"model": "freehold", "messages": [{"role": "user", "content": QUESTION}]}
+            assert server.post("/v1/chat/completions", chat).json()["choices"][0]["finish_reason"] == "length"
+
+
 def test_a_job_that_was_cut_off_is_done_after_a_restart(own: Path):
     server = Server(own)
     server.start()
@@ -97,6 +122,23 @@ def test_a_job_that_was_cut_off_is_done_after_a_restart(own: Path):
         assert not list((own / "jobs" / job).glob("sealed"))
     finally:
         assert server.stop() == 0
+
+
+def test_a_job_stands_still_while_questions_are_answered_and_ends_with_the_service(own: Path):
+    papers = [("files", (f"p{n}.txt", f"The number of the boat is {n}. It floats.\n".encode() * 60)) for n in range(60)]
+    with serving(Script([["It is", 30.0, " late"]])) as url:
+        live.settings(own, f'[generator]\nkind = "openai"\nmodel = "m"\nendpoint = "{url}"')
+        with Server.over(own) as server, server.client() as client:
+            job = client.post("/v1/documents", files=papers).json()["id"]
+            server.until(lambda: server.get(f"/v1/jobs/{job}").json()["state"] == "running")
+            with ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(client.post, "/v1/ask", json={"question": QUESTION, "timeout_ms": 20_000})
+                server.until(lambda: "T" in [state(pid) for pid in jobs(server)])
+                (pid,) = jobs(server)
+                server.stop(signal.SIGKILL)
+                server.until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in state(pid))
+                with pytest.raises(httpx.HTTPError):
+                    asked.result()
 
 
 def test_uploads_lie_sealed(own: Path):

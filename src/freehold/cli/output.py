@@ -237,6 +237,7 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "dropped": list(answer.trace.dropped),
         "rerank_depth": answer.trace.rerank_depth,
         "rerank_left": answer.trace.rerank_left,
+        "cut": answer.trace.cut,
     }
 
 
@@ -245,6 +246,8 @@ def print_answer(answer: Answer, *, timings: bool = True) -> None:
     out.print(Text(answer.text, style="dim" if answer.abstained else "bold"))
     if not answer.supported:
         out.print("[yellow]not every sentence is supported by the documents[/]")
+    if answer.trace.cut:
+        out.print("[yellow]the model was stopped before it was done[/]")
     for c in answer.citations:
         page = f", page {c.page}" if c.page else ""
         place = Text.assemble(

@@ -99,7 +99,10 @@ def tune_retrieval(
 def tune_data(
     context: typer.Context,
     data: Annotated[Path | None, typer.Option(help="A labelled set: a BEIR folder or .jsonl.")] = None,
-    split: Annotated[str, typer.Option(help="Splits to learn from, for example train+dev; default: train.")] = "",
+    split: Annotated[
+        str,
+        typer.Option(help="Splits to learn from, for example train+dev; default: train. none: held out as a whole."),
+    ] = "",
     feedback: Annotated[Path | None, typer.Option(help="Clicks and thumbs, as JSONL.")] = None,
     traffic: Annotated[bool, typer.Option("--traffic", help="Clicks and thumbs of the house's own query log.")] = False,
     pairs: Annotated[Path | None, typer.Option(help="Pairs of query and passage from elsewhere, as JSONL.")] = None,

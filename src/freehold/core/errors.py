@@ -14,6 +14,8 @@ FreeholdError
     ├── EngineFault                a vector engine failed
     ├── ContextOverflow            a text above a model's limit reached a model
     └── EndpointFault              a remote endpoint failed, timed out or answered nonsense
+        └── CutShort               a model was stopped before it was done
+            └── TimedOut           time was over
 
 Messages name things by id, path or key; never by the words of a document or a query.
 """
@@ -97,3 +99,11 @@ class ContextOverflow(HouseFault):
 
 class EndpointFault(HouseFault):
     code = "endpoint"
+
+
+class CutShort(EndpointFault):
+    """A model was stopped before it was done, by its server or because time was over: what came before may stand."""
+
+
+class TimedOut(CutShort):
+    """Time was over."""

@@ -156,7 +156,8 @@ class Generator(Protocol):
     def generate(self, question: str, passages: Sequence[Passage], *, timeout_s: float) -> Iterator[str]:
         """Yield the answer's text piece by piece. Yields nothing at all to say "not in these passages".
 
-        Raises EndpointFault when the model cannot be reached, fails, or does not finish within ``timeout_s``.
+        Raises EndpointFault when the model cannot be reached or fails. When it is stopped before it is done, CutShort
+        behind the whole sentences that came until then: TimedOut where that is after ``timeout_s``.
         """
         ...
 

@@ -214,6 +214,8 @@ class Trace:
     """Candidates that the reranker scored again."""
     rerank_left: int = 0
     """Candidates that the time for reranking was too short for."""
+    cut: bool = False
+    """Whether the generator was stopped before it was done: the answer is what it had said in whole sentences."""
 
 
 @dataclass(frozen=True, slots=True)

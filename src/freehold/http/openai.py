@@ -85,10 +85,14 @@ async def chat(request: Request, body: ChatBody, caller: MayAsk, service: Servic
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": _content(answered.answer), **_extension(answered)},
-        "finish_reason": "stop",
+        "finish_reason": _finish(answered.answer),
         "logprobs": None,
     }
     return {**_head(request.state.id, "chat.completion"), "choices": [choice], "usage": _usage(answered.answer)}
+
+
+def _finish(answer: Answer) -> str:
+    return "length" if answer.trace.cut else "stop"
 
 
 async def _stream(id: str, answered: Answered, *, with_usage: bool) -> AsyncIterator[bytes]:
@@ -102,7 +106,7 @@ async def _stream(id: str, answered: Answered, *, with_usage: bool) -> AsyncIter
     yield chunk({"role": "assistant", "content": ""})
     for piece in _pieces(_content(answered.answer)):
         yield chunk({"content": piece})
-    yield chunk(_extension(answered), "stop")
+    yield chunk(_extension(answered), _finish(answered.answer))
     if with_usage:
         yield _data({**head, "choices": [], "usage": _usage(answered.answer)})
     yield b"data: [DONE]\n\n"

@@ -132,6 +132,7 @@ class AnswerOut(BaseModel):
     abstained: bool
     supported: bool
     degraded: str = Field("", description="What failed, where another engine stood in: `generator`.")
+    cut: bool = Field(False, description="Whether time or tokens were over before the model was done.")
     timings_ms: dict[str, float]
     tokens: dict[str, int]
     models: dict[str, str]
@@ -145,6 +146,7 @@ class AnswerOut(BaseModel):
             abstained=answer.abstained,
             supported=answer.supported,
             degraded=degraded,
+            cut=answer.trace.cut,
             timings_ms=dict(answer.trace.timings_ms),
             tokens=dict(answer.trace.tokens),
             models=dict(answer.trace.models),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from freehold.core.errors import SettingsError
+from freehold.core.errors import CutShort, SettingsError
 from freehold.core.ports import Embedder, Generator
 from freehold.core.shelf import page_of
 from freehold.core.types import Answer, Document, Passage, Query, Trace
@@ -47,7 +47,8 @@ def ask(
 
     ``on_text`` receives the generator's words as they come; the returned answer may have fewer, since a sentence that
     no cited span supports is taken out. ``found``: what was found for the query already, which saves the search. Raises
-    EndpointFault when the generator fails, and SettingsError when not one passage fits its context window.
+    EndpointFault when the generator fails, or is stopped before it has said a sentence, and SettingsError when not one
+    passage fits its context window.
     """
     watch = Stopwatch()
     if found is None:
@@ -70,7 +71,8 @@ def ask(
             hint="raise generator.context_tokens, or lower generator.answer_tokens or chunking.max_tokens",
         )
     watch.lap("context")
-    text = neutral(_write(query, passages, voice, on_text))
+    written, cut = _write(query, passages, voice, on_text)
+    text = neutral(written)
     watch.lap("generate")
     answer = cite(text, passages, question=query.text, embedder=voice.judge, tools=language_tools(engines.terms))
     citations = tuple(replace(c, page=page_of(read(c.document_id).pages, c.start)) for c in answer.citations)
@@ -87,6 +89,7 @@ def ask(
         dropped=tuple(dropped),
         rerank_depth=found.rerank_depth,
         rerank_left=found.rerank_left,
+        cut=cut,
     )
     return replace(answer, citations=citations, trace=trace)
 
@@ -98,15 +101,24 @@ def _models(engines: Engines, found: Found, generator: Generator) -> Mapping[str
     return models
 
 
-def _write(query: Query, passages: list[Passage], voice: Voice, on_text: Callable[[str], None] | None) -> str:
+def _write(
+    query: Query, passages: list[Passage], voice: Voice, on_text: Callable[[str], None] | None
+) -> tuple[str, bool]:
+    """What the generator said, and whether it was stopped before it was done."""
     if not passages:
-        return ""
-    pieces = []
+        return "", False
+    pieces: list[str] = []
+    cut = False
     shown = Neutral()
-    for piece in voice.generator.generate(query.text, passages, timeout_s=voice.timeout_s):
-        pieces.append(piece)
-        if on_text and (words := shown.feed(piece)):
-            on_text(words)
+    try:
+        for piece in voice.generator.generate(query.text, passages, timeout_s=voice.timeout_s):
+            pieces.append(piece)
+            if on_text and (words := shown.feed(piece)):
+                on_text(words)
+    except CutShort:
+        if not pieces:
+            raise
+        cut = True
     if on_text and (words := shown.end()):
         on_text(words)
-    return "".join(pieces)
+    return "".join(pieces), cut

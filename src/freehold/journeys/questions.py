@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
+from freehold.core.errors import CutShort
 from freehold.core.ids import keyed_order
 from freehold.core.ports import Generator
 from freehold.core.shelf import ChunkView, Shelf
@@ -253,7 +254,13 @@ class ModelWriter:
         passage = Passage(
             chunk.document_id, view.source, view.title, chunk.start, chunk.end, chunk.text, chunk.heading_path
         )
-        return _asked("".join(self._generator.generate(_ASK[language], [passage], timeout_s=self._timeout_s)))
+        words: list[str] = []
+        try:
+            words.extend(self._generator.generate(_ASK[language], [passage], timeout_s=self._timeout_s))
+        except CutShort:
+            if not words:
+                raise
+        return _asked("".join(words))
 
 
 def _asked(text: str) -> str | None:

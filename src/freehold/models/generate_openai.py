@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from freehold.core.errors import EndpointFault, SettingsError
+from freehold.core.errors import CutShort, EndpointFault, SettingsError, TimedOut
 from freehold.core.types import Passage
 from freehold.models.generate import ANSWER_TOKENS, messages, spoken
 
@@ -46,10 +46,6 @@ class _Transient(EndpointFault):
 
 class _Unserved(EndpointFault):
     """A path that this server does not have."""
-
-
-class CutShort(EndpointFault):
-    """The server stopped the model before it was done."""
 
 
 class OpenAIGenerator:
@@ -113,32 +109,25 @@ class OpenAIGenerator:
         return -(-len(text.encode("utf-8")) // BYTES_PER_TOKEN)
 
     def generate(self, question: str, passages: Sequence[Passage], *, timeout_s: float) -> Iterator[str]:
-        """See ``Generator.generate``: whole sentences; where the server stops the model in one, that one is left out.
+        """See ``Generator.generate``: whole sentences; where the model is stopped in one, that one is left out.
 
         ``usage`` is set when the stream has ended.
         """
         self.usage = {}
         held = ""
-        said = False
-        try:
-            for piece in spoken(self.chat(messages(question, passages), timeout_s=timeout_s)):
-                held += piece
-                end = max((match.end() for match in _SENTENCE_END.finditer(held)), default=0)
-                if held[:end].strip():
-                    said = True
-                    yield held[:end]
-                    held = held[end:]
-        except CutShort:
-            if not said:
-                raise
-        else:
-            if held:
-                yield held
+        for piece in spoken(self.chat(messages(question, passages), timeout_s=timeout_s)):
+            held += piece
+            end = max((match.end() for match in _SENTENCE_END.finditer(held)), default=0)
+            if held[:end].strip():
+                yield held[:end]
+                held = held[end:]
+        if held:
+            yield held
 
     def chat(self, chat: Sequence[Mapping[str, str]], *, timeout_s: float) -> Iterator[str]:
         """The model's words to a chat of ``role`` and ``content``, as they come and with nothing taken out.
 
-        Raises EndpointFault as ``generate`` does; CutShort behind the words that came before the server stopped it.
+        Raises EndpointFault as ``generate`` does; CutShort behind the words that came before it was stopped.
         """
         deadline = time.monotonic() + timeout_s
         started = False
@@ -179,7 +168,7 @@ class OpenAIGenerator:
             raise _Transient(f"the stream from {self.address} was cut before its end", hint="look at the server's log")
         if reason not in _WHOLE:
             raise CutShort(
-                f"{self._model} was stopped before it had said a whole sentence",
+                f"{self._model} was stopped before it was done",
                 hint="raise generator.answer_tokens"
                 + ("" if reason == "length" else ", or look at the server's content filter"),
             )
@@ -350,8 +339,8 @@ class _Exchange:
             raise self._late()
         return left_s
 
-    def _late(self) -> EndpointFault:
-        return EndpointFault(
+    def _late(self) -> TimedOut:
+        return TimedOut(
             f"{self._peer.address} did not finish in time", hint="raise timeout_s, or give the server a smaller model"
         )
 

@@ -6,9 +6,9 @@ import re
 import time
 from collections.abc import Sequence
 
-from freehold.core.errors import EndpointFault
+from freehold.core.errors import CutShort, EndpointFault, TimedOut
 from freehold.models.generate import ANSWER_TOKENS
-from freehold.models.generate_openai import CutShort, OpenAIGenerator
+from freehold.models.generate_openai import OpenAIGenerator
 
 ATTEMPTS = 2
 """Times that a verdict is asked for before the model is taken to have none."""
@@ -74,6 +74,8 @@ class OpenAIJudge:
         """The words of one reply; none where the server stopped the model before it was done."""
         try:
             return "".join(self._client.chat(chat, timeout_s=deadline - time.monotonic()))
+        except TimedOut:
+            raise
         except CutShort:
             return ""
 

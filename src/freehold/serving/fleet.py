@@ -53,8 +53,14 @@ class _Waiting:
 class Fleet:
     """A number of engine processes over one house. For one event loop."""
 
-    def __init__(self, root: Path, *, engines: int, most_waiting: int) -> None:
-        """``most_waiting``: requests that are with the engines at a time; what comes beyond is refused at once."""
+    def __init__(
+        self, root: Path, *, engines: int, most_waiting: int, on_busy: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        """``most_waiting``: requests that are with the engines at a time; what comes beyond is refused at once.
+        ``on_busy`` is told when the first comes to them, and when the last has left.
+        """
+        self._on_busy = on_busy
+        self._asked = 0
         self._engines = [_Engine(root, place, threads=max(1, cores() // engines)) for place in range(engines)]
         self._most_waiting = most_waiting
         self._pace_s = 0.02
@@ -95,9 +101,15 @@ class Fleet:
             raise Overloaded(max(1, math.ceil(self.waiting * self._pace_s / len(up))))
         engine = min(up, key=lambda one: len(one.waiting))
         started = time.monotonic()
+        self._asked += 1
+        if self._asked == 1:
+            self._on_busy(True)
         try:
             return await engine.ask(message, timeout_s=timeout_s, on_text=on_text)
         finally:
+            self._asked -= 1
+            if not self._asked:
+                self._on_busy(False)
             share = (time.monotonic() - started) / max(1, len(engine.waiting) + 1)
             self._pace_s += 0.05 * (share - self._pace_s)
 

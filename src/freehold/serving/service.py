@@ -60,10 +60,10 @@ class Service:
         self.limit = RateLimit(part.rate_per_s)
         self.cache = Cache(part.cache)
         engines = engines or part.engines or min(cores(), _MOST_ENGINES)
-        self.fleet = Fleet(root, engines=engines, most_waiting=part.queue)
         self.metrics = Metrics()
         self._tracer = open_tracer(part.otlp_endpoint, self.settings.house.name)
         self._runner = Runner(root, self.jobs, on_end=self._ended)
+        self.fleet = Fleet(root, engines=engines, most_waiting=part.queue, on_busy=self._runner.hold)
         # One thread: a house object is for one, and what it does here takes milliseconds.
         self._office = ThreadPoolExecutor(1, thread_name_prefix="office")
         self._heard: list[Asked | Feedback] = []

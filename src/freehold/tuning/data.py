@@ -67,7 +67,8 @@ class Request:
     synthetic: int = 0
     """How many questions to write for the house's own chunks."""
     split: str | None = None
-    """Of the labelled set, what is learned from; None: train, or the only split. ``train+dev`` takes both."""
+    """Of the labelled set, what is learned from; None: train, or the only split. ``train+dev`` takes both, ``none``
+    takes nothing, and keeps what the set asks out of what is learned."""
     writer: WriterKind = "auto"
     """Who writes them; ``auto``: the settings' generator where it is a model, else rules."""
     round_trip: int = ROUND_TRIP
@@ -201,7 +202,7 @@ class _Maker:
         """All that may be learned from, each question of the same passages once."""
         request, shelf = self._request, self._house.shelf
         pairs: list[Pair] = []
-        if request.dataset:
+        if self._source.train:
             pairs += self._labelled(self._source.labels[self._source.train], missing=request.allow_missing)
         if request.pairs:
             pairs += imported_pairs(request.pairs, shelf, self._chunks)

@@ -8,6 +8,9 @@ from pathlib import Path
 from freehold.core.errors import UsageError
 from freehold.measure.labels import Labels, read_labels, splits_of
 
+NOTHING = "none"
+"""In the place of a split: nothing of the set is learned from, and what it asks is kept out of what is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Splits:
@@ -32,12 +35,14 @@ def read_splits(dataset: Path | None, split: str | None) -> Splits:
 
     With train, dev and test, dev is the dev part. With train and one other, the other is what somebody will report on,
     and the dev part is held out from train, as it is where there is one split alone. ``split`` names what is learned
-    from instead of train; ``train+dev`` takes both. Raises UsageError, naming file and line, for what is not as it must
-    be, and where it is not clear what to learn from.
+    from instead of train; ``train+dev`` takes both, ``none`` holds out all. Raises UsageError, naming file and line,
+    for what is not as it must be, and where it is not clear what to learn from.
     """
     if dataset is None:
         return Splits()
     known = splits_of(dataset)
+    if split == NOTHING:
+        return Splits({name: read_labels(dataset, name) for name in known}, held_out=known)
     train = split or ("train" if "train" in known or not known else known[0] if len(known) == 1 else "")
     if not train:
         hint = f"choose what to learn from with --split: {', '.join(known)}"
