@@ -18,10 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "auditing"))
 
-from faults import FAULTS, NOW, build, silent  # noqa: E402 - the faults lie with the tests
+from faults import FAULTS, NOW, build, silent
 
-from freehold.auditing.audit import audit  # noqa: E402 - the same
-from freehold.auditing.finding import Report  # noqa: E402 - the same
+from freehold.auditing.audit import audit
+from freehold.auditing.finding import Report
 
 
 def measured(languages: tuple[str, ...]) -> dict[str, object]:

@@ -17,14 +17,16 @@ from freehold.witness import Witnessed
 from freehold.witness import witness as witnessed
 
 if TYPE_CHECKING:
-    from freehold.auditing.finding import Report
+    from collections.abc import Mapping
+
+    from freehold.auditing.finding import Report, Severity
 
 audit_app = typer.Typer(
     help="What is wrong with a house or a service, in one report; and what an auditor asks of the ledger.",
     invoke_without_command=True,
 )
 
-_COLOURS = {"high": "red", "medium": "yellow", "low": "blue"}
+_COLOURS: Mapping[Severity, str] = {"high": "red", "medium": "yellow", "low": "blue"}
 
 
 @audit_app.callback()

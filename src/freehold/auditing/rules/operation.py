@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.auditing.facts import HouseFacts
-from freehold.auditing.finding import Seen, fault, sound, unclear
+from freehold.auditing.finding import Figures, Seen, fault, sound, unclear
 from freehold.auditing.rules import house_rules
 
 
@@ -84,7 +84,7 @@ def drift(facts: HouseFacts) -> Iterator[Seen]:
     if not seen.looked:
         yield unclear("nobody has looked for drift yet", "freehold watch")
         return
-    figures = {one.signal: one.outcome for one in seen.readings}
+    figures: Figures = {str(one.signal): one.outcome for one in seen.readings}
     quiet = [one for one in seen.readings if one.outcome == "quiet"]
     if seen.alarms:
         first = seen.alarms[0]

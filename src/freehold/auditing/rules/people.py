@@ -130,12 +130,10 @@ def expired(facts: HouseFacts) -> Iterator[Seen]:
     """What is past its time is gone."""
     days = facts.settings.privacy.query_retention_days
     volume = facts.volume
-    figures = {"questions logged": sum(volume.questions.values()), "days allowed": days}
-    if volume.oldest:
-        age = (facts.now - datetime.fromisoformat(volume.oldest)).days
-        figures["oldest, in days"] = age
-    if volume.oldest and facts.now - datetime.fromisoformat(volume.oldest) > timedelta(days=days + GRACE_DAYS):
-        told = f"the query log holds questions of {age} days ago, {days} are allowed"
+    age = facts.now - datetime.fromisoformat(volume.oldest) if volume.oldest else timedelta()
+    figures = {"questions logged": sum(volume.questions.values()), "days allowed": days, "oldest, in days": age.days}
+    if age > timedelta(days=days + GRACE_DAYS):
+        told = f"the query log holds questions of {age.days} days ago, {days} are allowed"
         yield fault(told, figures, fix="freehold schedule run --task expire")
     else:
         yield sound("the query log holds nothing past its time", figures)
