@@ -8,7 +8,7 @@ from pathlib import Path
 
 from freehold import __version__
 from freehold.auditing.facts import HouseFacts
-from freehold.auditing.finding import Finding, Report, Rule, Seen, fault, told_of, unclear
+from freehold.auditing.finding import F, Finding, Report, Rule, Seen, fault, told_of, unclear
 from freehold.auditing.rules import all_rules
 from freehold.auditing.rules.safety import secrets_of
 from freehold.config import FILE_NAME
@@ -38,7 +38,7 @@ def audit(
         text = _settings_text(root)
         if text is None:
             raise
-        return _report(root.resolve().name, now, {"settings": "refused"}, rules, _of_closed(rules, error, text))
+        return report_of(root.resolve().name, now, {"settings": "refused"}, rules, _of_closed(rules, error, text))
     with house:
         return audit_open(house, questions=questions, rules=rules, now=now, progress=progress)
 
@@ -54,7 +54,7 @@ def audit_open(
         findings += rule.check(facts)
     progress("rules", len(rules), len(rules))
     name = house.settings.house.name or house.root.resolve().name
-    return _report(name, now, facts.told(), rules, findings)
+    return report_of(name, now, facts.told(), rules, findings)
 
 
 def _chosen(only: Collection[str]) -> tuple[Rule[HouseFacts], ...]:
@@ -94,12 +94,13 @@ def _as_seen(rule: Rule[HouseFacts], seen: Seen) -> list[Finding]:
     return list(said.check(None))
 
 
-def _report(
+def report_of(
     subject: str,
     now: datetime,
     facts: Mapping[str, str],
-    rules: Collection[Rule[HouseFacts]],
+    rules: Collection[Rule[F]],
     findings: Collection[Finding],
 ) -> Report:
+    """A report on these findings."""
     made = now.astimezone(UTC).isoformat(timespec="seconds")
     return Report(subject, made, __version__, facts, tuple(findings), tuple(told_of(rule) for rule in rules))

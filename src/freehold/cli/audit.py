@@ -11,6 +11,7 @@ from rich.markup import escape
 from freehold.cli import output
 from freehold.cli.common import Json, open_house
 from freehold.cli.measured import write as written
+from freehold.core.errors import UsageError
 from freehold.core.records import to_json
 from freehold.proof.note import verifier_key
 from freehold.witness import Witnessed
@@ -47,6 +48,14 @@ def audit(
     only: Annotated[
         list[str] | None, typer.Option(metavar="RULE", help="Ask this rule alone; repeatable. audit rules lists them.")
     ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Audit this service instead: OpenAI's chat protocol, or --mapping."),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML: how the service is asked, and where its replies say what."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Audit a house: findings with severity, figures, the clause behind each, and the command that mends it."""
@@ -59,7 +68,14 @@ def audit(
 
     forms = {path: form_for(path) for path in out or ()}
     with output.progress_bars() as progress:
-        report = auditing.audit(context.obj, questions=questions, only=only or (), progress=progress)
+        if endpoint is None:
+            report = auditing.audit(context.obj, questions=questions, only=only or (), progress=progress)
+        else:
+            from freehold.auditing.service.audit import audit_service
+
+            if questions is None:
+                raise UsageError("--endpoint without --questions", hint="a file of labelled questions (docs/audit.md)")
+            report = audit_service(endpoint, questions, mapping=mapping, progress=progress)
     for path, form in forms.items():
         written(path, form(report).encode())
     if as_json:
