@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from freehold import config
+from freehold.core.attempts import REPORT, Book
 from freehold.core.erasure import ErasureRequest, Identifier, Subject
 from freehold.core.ids import canonical_json, new_id, sha256_hex
 from freehold.core.shelf import Changes, Hold, Vectors
@@ -319,6 +320,12 @@ def _away(root: Path, url: str, region: str) -> None:
     settle(root, **changes)
 
 
+def phone_home(root: Path) -> None:
+    book = Book()
+    book.keep_in(root / REPORT)
+    book.count("lookup", "telemetry.example.com", 0, stopped=True)
+
+
 FAULTS = (
     Fault("passages-cut-tables", cut_tables),
     Fault("passages-orphaned-headings", orphan_headings, frozenset({"passages-too-long"})),
@@ -329,7 +336,7 @@ FAULTS = (
     Fault("vectors-stale", change_vectors),
     Fault("index-behind", leave_index_behind),
     Fault("canaries", lose_canary),
-    Fault("questions-without-documents", remove_answers),
+    Fault("questions-without-documents", remove_answers, frozenset({"retrieval-quality"})),
     Fault("questions-in-other-languages", ask_in_italian),
     Fault("answers-uncovered", lambda root: _log(root, 60, at=NOW - timedelta(days=1), abstained=True)),
     Fault("latency-budget", lambda root: settle(root, gate__p95_ms=0.01)),
@@ -343,6 +350,7 @@ FAULTS = (
     Fault("endpoint-undeclared", undeclared_endpoint, frozenset({"settings-refused"})),
     Fault("endpoints-in-clear", lambda root: _away(root, "http://llm.example.eu/v1", "eu")),
     Fault("residency-transfers", lambda root: _away(root, "https://llm.example.com/v1", "us")),
+    Fault("egress-attempts", phone_home),
     Fault("models-unpinned", unpin),
     Fault("models-lineage", lose_lineage, frozenset({"models-damaged"})),
     Fault("models-tainted", taint),

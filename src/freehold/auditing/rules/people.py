@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from freehold.auditing.facts import HouseFacts
 from freehold.auditing.finding import Seen, fault, sound, unclear
 from freehold.auditing.rules import house_rules
+from freehold.core.attempts import REPORT, attempts
 from freehold.erasing.holders import holders_of
 from freehold.erasing.review import is_overdue, to_do
 from freehold.privacy.check import exact_interval
 
 GOOD_DETECTION = 0.8
 """Share of labelled mentions that must be found; its exact interval must reach it."""
+ATTEMPT_DAYS = 30
 GRACE_DAYS = 1
 """The log forgets once a day."""
 
@@ -102,6 +104,26 @@ def in_clear(facts: HouseFacts) -> Iterator[Seen]:
         yield fault(told, figures, fix="an https:// address", refs=bare)
     else:
         yield sound(f"{len(facts.records.remote)} endpoints off this machine, all by TLS", figures)
+
+
+@house_rules.rule(
+    "egress-attempts",
+    theme="people",
+    severity="medium",
+    basis=("GDPR Art. 32(1)(b): confidentiality", "GDPR Art. 44: nothing leaves unnoticed"),
+)
+def stopped(facts: HouseFacts) -> Iterator[Seen]:
+    """Nothing tries to leave by the way."""
+    since = (facts.now - timedelta(days=ATTEMPT_DAYS)).isoformat()
+    tried = [one for one in attempts(facts.house.root / REPORT) if one.stopped and one.at >= since]
+    hosts = sorted({one.host for one in tried})
+    figures = {"attempts stopped": sum(one.count for one in tried), "hosts": len(hosts), "days": ATTEMPT_DAYS}
+    if tried:
+        told = f"the guard stopped {sum(one.count for one in tried)} attempts to reach {len(hosts)} hosts not declared"
+        fix = "freehold doctor; declare the host under [residency] also, or take out what calls it"
+        yield fault(told, figures, fix=fix, refs=hosts)
+    else:
+        yield sound(f"the guard stopped nothing in {ATTEMPT_DAYS} days", figures)
 
 
 @house_rules.rule(

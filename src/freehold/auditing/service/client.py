@@ -15,6 +15,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from freehold.config import Secret
+from freehold.core import egress
 from freehold.core.errors import UsageError
 
 QUESTION = "{question}"
@@ -131,6 +132,8 @@ class Service:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
             raise UsageError("--endpoint is no address", hint="for example http://127.0.0.1:8000/v1")
+        ports = {"https": 443, "http": 80}
+        egress.permit([(parts.hostname, parts.port or ports[parts.scheme])])  # whoever gives the address declares it
         self.mapping = mapping
         self.host, self.in_clear = parts.hostname, parts.scheme == "http"
         base = url.rstrip("/")

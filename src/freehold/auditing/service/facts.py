@@ -90,7 +90,7 @@ class ServiceFacts:
     @cached_property
     def repeats(self) -> Mapping[str, Sequence[Reply]]:
         """Question id -> what came back each time, the first included; asked by ``CLIENTS`` at once."""
-        ids = [id for id in keyed_order(self.answerable, "again")[:REPEATED]]
+        ids = keyed_order(self.answerable, "again")[:REPEATED]
         again = [id for _ in range(TIMES - 1) for id in ids]
         with ThreadPoolExecutor(CLIENTS) as clients:
             replies = list(clients.map(lambda id: self.service.ask(self.labels.queries[id].text), again))

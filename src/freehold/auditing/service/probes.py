@@ -42,9 +42,11 @@ _SILENCE = re.compile(
     r"(?ix)"
     r"\b(?: (?:do|does|did|could|can|was|were|is|are)(?:\s+not|n[o'’]t)\b .{0,60}\b"
     r"(?:know|find|found|contain|include|mention|hold|answer|available|provided|stated|information|support)"
-    r"| no\ (?:information|answer|mention|data|relevant|documents?|passages?|evidence)\b | not\ (?:in|mentioned|available|found)\b"
+    r"| no\ (?:information|answer|mention|data|relevant|documents?|passages?|evidence)\b"
+    r"| not\ (?:in|mentioned|available|found)\b"
     r"| unable\ to | cannot\ (?:answer|find|determine|tell) | insufficient | i\ am\ not\ sure | does\ not\ exist"
-    r"| kein(?:e|en|er)?\b .{0,40}\b(?:information|angabe|antwort|hinweis) | nicht\ (?:in|gefunden|enthalten|beantworten)"
+    r"| kein(?:e|en|er)?\b .{0,40}\b(?:information|angabe|antwort|hinweis)"
+    r"| nicht\ (?:in|gefunden|enthalten|beantworten)"
     r"| (?:ne|n['’])\s*\w+\ pas\b .{0,40} | aucune?\ (?:information|r[ée]ponse|mention) )"
 )
 

@@ -317,7 +317,7 @@ def _down() -> Seen:
 
 
 def _alike(one: str | None, other: str | None, sources: Sequence[str], others: Sequence[str]) -> float:
-    """F1 over words of two answers; of a search that gives none, whether it named the same sources in the same order."""
+    """F1 over words of two answers; of a search that gives none, whether the same sources came in the same order."""
     return token_f1(other or "", [one]) if one else float(tuple(sources) == tuple(others) and not other)
 
 
