@@ -16,4 +16,4 @@ def all_rules() -> tuple[Rule[HouseFacts], ...]:
     """Every rule that a file beside this one declares, file by file."""
     for module in sorted(iter_modules(__path__), key=lambda module: module.name):
         import_module(f"{__name__}.{module.name}")
-    return tuple(house_rules.all.values())
+    return tuple(sorted(house_rules.all.values(), key=lambda rule: rule.look.__module__))  # whoever came first
