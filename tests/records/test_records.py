@@ -18,6 +18,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from freehold.core.errors import SettingsError
 from freehold.house import House, open_house
 from freehold.records import render
+from freehold.records.bom import bill as bill_of
 from freehold.records.lines import Record
 from freehold.records.write import BILL, KINDS, SUMS, facts_of, make, write
 
@@ -132,14 +133,17 @@ def test_figures_have_intervals_and_places(practised: Path, records: dict[str, R
 def test_remote_addresses_are_recipients_with_their_regions(practised: Path) -> None:
     away = {
         "generator.kind": "openai", "generator.endpoint": "https://llm.example.eu/v1", "generator.model": "m",
-        "generator.region": "eu", "privacy.recipients": ("Notary Lind",), "server.otlp_endpoint": "http://127.0.0.1:4318",
+        "generator.region": "eu", "generator.operator": "Llm SA",
+        "privacy.recipients": ("Notary Lind",), "server.otlp_endpoint": "http://127.0.0.1:4318",
     }  # fmt: skip
     with open_house(practised) as house:
         house.settings = house.settings.with_values(away, origin="test")
         facts = facts_of(house, NOW)
-        processing = KINDS["processing"](facts)
+        processing, materials = KINDS["processing"](facts), bill_of(facts)
+    assert {one["x-trust-boundary"] for one in materials["services"]} == {True, False}
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(materials)) is None
     recipients = told(processing, "Recipients")
-    assert "llm.example.eu in eu" in recipients
+    assert "llm.example.eu (Llm SA) in eu" in recipients
     assert "Notary Lind" in recipients
     assert "127.0.0.1" not in recipients
     assert "llm.example.eu: eu" in told(processing, "Transfers to third countries")
@@ -226,7 +230,6 @@ def test_the_bill_keeps_to_the_official_schema(bill: dict[str, Any]) -> None:
 
 def test_every_packaged_model_keeps_to_it_too(practised: Path) -> None:
     from freehold.models.manifest import cards
-    from freehold.records.bom import bill as made
 
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     with open_house(practised) as house:
@@ -234,7 +237,7 @@ def test_every_packaged_model_keeps_to_it_too(practised: Path) -> None:
             settings = house.settings.with_values({"embedder.model": name}, origin="test")
             facts = facts_of(house, NOW)
             facts.settings = settings
-            assert validator.validate_str(json.dumps(made(facts))) is None, name
+            assert validator.validate_str(json.dumps(bill_of(facts))) is None, name
 
 
 def test_the_bill_names_models_data_and_packages_with_digests(practised: Path, bill: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def bill(facts: Facts) -> dict[str, Any]:
             "component": house,
         },
         "components": components,
-        "services": [_service(end) for end in facts.endpoints],
+        "services": [*_services(facts)],
         "dependencies": [*_dependencies(facts, bases, [one["bom-ref"] for one in components])],
     }
     serial = uuid5(NAMESPACE_URL, sha256_hex(canonical_json(told).encode()))
@@ -235,18 +235,19 @@ def _licence(found: Distribution) -> str:
 # -- the rest --------------------------------------------------------------------------------------------------------
 
 
-def _service(end: Any) -> dict[str, Any]:
-    return {
-        "bom-ref": f"service:{end.setting}",
-        "name": f"{end.purpose}: {end.host}",
-        "x-trust-boundary": end.is_remote,
-        "data": [{"flow": "outbound", "classification": end.sends}],
-        "properties": _properties(setting=end.setting, region=end.region or "this machine"),
-    }
+def _services(facts: Facts) -> Iterator[dict[str, Any]]:
+    for end in facts.endpoints:
+        yield {
+            "bom-ref": f"service:{end.setting}:{end.host}:{end.port}",
+            "name": f"{end.purpose}: {end.host}",
+            "x-trust-boundary": not end.is_here,
+            "data": [{"flow": "outbound", "classification": end.sends}],
+            "properties": _properties(setting=end.setting, operator=end.operator, region=end.region or "this machine"),
+        }
 
 
 def _dependencies(facts: Facts, bases: Sequence[BaseModel], refs: Sequence[str]) -> Iterator[dict[str, Any]]:
-    services = [f"service:{end.setting}" for end in facts.endpoints]
+    services = [one["bom-ref"] for one in _services(facts)]
     yield {"ref": "house", "dependsOn": [*refs, *services]}
     embedder = next((_base_ref(model) for model in bases if model.part == "embedder"), "")
     for version in facts.versions:
