@@ -81,7 +81,7 @@ def erase(
             )
             return
         if person is not None and not yes:
-            _ask(erased.summary(preview(house, person, progress)))
+            _ask(erased.summary(preview(house, person, progress, keep=True)))
         outcome = carried_out(
             house,
             person or resume,
