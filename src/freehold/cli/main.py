@@ -17,6 +17,7 @@ from freehold.cli import (
     access,
     audit,
     backup,
+    cost,
     erase,
     loadtest,
     measure,
@@ -210,6 +211,7 @@ app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(serve.serve)
 app.command()(loadtest.loadtest)
+app.command()(cost.cost)
 app.command()(watch.watch)
 
 

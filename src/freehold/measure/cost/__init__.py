@@ -1,0 +1,1 @@
+"""Floor 1: what a house costs a month, run by oneself or bought, from one model."""
