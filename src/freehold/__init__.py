@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from freehold.house import House
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "create", "open"]
+__all__ = ["__version__", "create", "guard", "open"]
 
 
 def open(path: str | os.PathLike[str]) -> House:
@@ -37,3 +37,14 @@ def create(path: str | os.PathLike[str], **settings: object) -> House:
     from freehold.house import House
 
     return House.create(Path(path), {key.replace("__", "."): value for key, value in settings.items()})
+
+
+def guard() -> None:
+    """Guard this process from now until it ends, as the command ``freehold`` is guarded.
+
+    Connections and name look-ups of whatever runs in it are stopped unless they lead to this machine or to what the
+    settings of a house opened here declare. See ``freehold.core.egress``.
+    """
+    from freehold.core.egress import arm
+
+    arm()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import ipaddress
 import os
 import re
 import tomllib
@@ -18,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from freehold.core.errors import SettingsError
+from freehold.endpoints import Declared, endpoints, read_declared
 
 FILE_NAME = "freehold.toml"
 
@@ -63,6 +62,7 @@ class HouseSettings:
         ("en",), "ISO 639-1 codes of the documents' languages; choose model and stemming"
     )
     regions: tuple[str, ...] = _setting(("eu",), "remote endpoints outside these regions are refused")
+    operator: str = _setting("", "who runs the house; also endpoints on private addresses that name no other operator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ class EmbedderSettings:
     model: str = _setting("", "packaged name, local folder or model id; empty: chosen from house.languages")
     endpoint: str = _setting("", "base URL of an OpenAI-compatible server, for kind openai")
     region: str = _setting("", "where the endpoint is run, for endpoints off this machine")
+    operator: str = _setting("", "who runs the endpoint, for endpoints off this machine")
     api_key: Secret | None = _setting(None, "reference to the endpoint's key")
     timeout_s: float = _setting(30.0, "for one request to the endpoint", low=0.1)
     threads: int = _setting(0, "processor threads; 0 takes every core", low=0)
@@ -106,6 +107,7 @@ class IndexSettings:
     hnsw_ef: int = _setting(256, "breadth of the approximate search; higher is slower and closer to exact", low=16)
     endpoint: str = _setting("", "URL of the server, for kind qdrant; its port is 6333 where none is given")
     region: str = _setting("", "where the server is run, for servers off this machine")
+    operator: str = _setting("", "who runs the server, for servers off this machine")
     api_key: Secret | None = _setting(None, "reference to the server's key")
     timeout_s: float = _setting(30.0, "for one request to the server, in whole seconds", low=1.0)
     shards: int = _setting(1, "parts of a collection; each has term statistics of its own", low=1)
@@ -142,6 +144,7 @@ class GeneratorSettings:
     model: str = _setting("", "model id at the endpoint, or a packaged name or GGUF file for llama-cpp")
     endpoint: str = _setting("", "base URL of an OpenAI-compatible server, for kind openai")
     region: str = _setting("", "where the endpoint is run, for endpoints off this machine")
+    operator: str = _setting("", "who runs the endpoint, for endpoints off this machine")
     api_key: Secret | None = _setting(None, "reference to the endpoint's key")
     timeout_s: float = _setting(30.0, "for one whole answer", low=0.1)
     context_tokens: int = _setting(0, "size of the context window; 0 asks the model", low=0)
@@ -157,6 +160,7 @@ class JudgeSettings:
     model: str = _setting("", "model id at the endpoint")
     endpoint: str = _setting("", "base URL of an OpenAI-compatible server, for kind openai")
     region: str = _setting("", "where the endpoint is run, for endpoints off this machine")
+    operator: str = _setting("", "who runs the endpoint, for endpoints off this machine")
     api_key: Secret | None = _setting(None, "reference to the endpoint's key")
     timeout_s: float = _setting(30.0, "for one verdict", low=0.1)
     sample: str = _setting("", "labelled pairs to calibrate on (.jsonl); empty: the packaged ones")
@@ -283,6 +287,7 @@ class TrackingSettings:
     kind: Literal["none", "mlflow"] = _setting("none", "which tracker")
     endpoint: str = _setting("", "URL of an MLflow server, or a folder")
     region: str = _setting("", "where the server is run, for servers off this machine")
+    operator: str = _setting("", "who runs the server, for servers off this machine")
     artefacts: bool = _setting(False, "send the files of a version too, not only what is said of it")
 
 
@@ -307,8 +312,19 @@ class ServerSettings:
     oidc_issuer: str = _setting("", "URL of an OpenID provider whose bearer tokens are taken too")
     oidc_audience: str = _setting("freehold", "for whom its tokens must be made out")
     oidc_region: str = _setting("", "where the provider is run, if off this machine")
+    oidc_operator: str = _setting("", "who runs the provider, if off this machine")
     otlp_endpoint: str = _setting("", "base URL of an OpenTelemetry collector that traces are sent to; empty: none")
     otlp_region: str = _setting("", "where the collector is run, if off this machine")
+    otlp_operator: str = _setting("", "who runs the collector, if off this machine")
+
+
+@dataclass(frozen=True, slots=True)
+class ResidencySettings:
+    """[residency]: where the house may go besides the endpoints that other sections name."""
+
+    also: tuple[Declared, ...] = _setting(
+        (), "tables of host, operator, region, purpose: an OpenID provider's second host, MLflow's store of files"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +348,7 @@ class Settings:
     traffic: TrafficSettings = TrafficSettings()
     tracking: TrackingSettings = TrackingSettings()
     server: ServerSettings = ServerSettings()
+    residency: ResidencySettings = ResidencySettings()
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -437,6 +454,8 @@ def _convert(raw: object, kind: Any, spec: dataclasses.Field[Any], key: str, at:
         return raw
     if typing.get_origin(kind) is types.UnionType:
         return _secret(raw, key, at)
+    if kind == tuple[Declared, ...]:
+        return read_declared(raw, key, at)
     if kind == tuple[str, ...]:
         if not isinstance(raw, list | tuple) or not all(isinstance(item, str) for item in raw):
             raise SettingsError(f"{key} at {at} must be a list of strings", hint=f'for example {spec.name} = ["en"]')
@@ -493,32 +512,16 @@ def _check(settings: Settings) -> None:
             raise SettingsError(
                 f"house.languages holds {language!r}", hint='use ISO 639-1 codes, for example ["en", "de"]'
             )
-    for name, part in (("embedder", settings.embedder), ("generator", settings.generator), ("judge", settings.judge)):
-        if part.kind == "openai":
-            _check_endpoint(name, part.endpoint, part.region, settings.house.regions)
-            if not part.model:
-                raise SettingsError(
-                    f"{name}.kind = openai needs {name}.model", hint="the model id that the endpoint serves"
-                )
-
-    if settings.index.kind == "qdrant":
-        example = "http://127.0.0.1:6333"
-        _check_endpoint("index", settings.index.endpoint, settings.index.region, settings.house.regions, example)
-
     _check_schedule(settings)
     tracking = settings.tracking
     if tracking.kind != "none" and not tracking.endpoint:
         hint = 'a URL or a folder, for example endpoint = "http://127.0.0.1:5000"'
         raise SettingsError(f"tracking.kind = {tracking.kind} needs tracking.endpoint", hint=hint)
-    if tracking.kind != "none" and "://" in tracking.endpoint:
-        _check_endpoint("tracking", tracking.endpoint, tracking.region, settings.house.regions)
-    server = settings.server
-    for name, url, region in (
-        ("server.oidc", server.oidc_issuer, server.oidc_region),
-        ("server.otlp", server.otlp_endpoint, server.otlp_region),
-    ):
-        if url:
-            _check_endpoint(name, url, region, settings.house.regions)
+    endpoints(settings)
+    for name, part in (("embedder", settings.embedder), ("generator", settings.generator), ("judge", settings.judge)):
+        if part.kind == "openai" and not part.model:
+            hint = "the model id that the endpoint serves"
+            raise SettingsError(f"{name}.kind = openai needs {name}.model", hint=hint)
 
 
 def _check_schedule(settings: Settings) -> None:
@@ -529,35 +532,6 @@ def _check_schedule(settings: Settings) -> None:
     if settings.watch.retrain == "run" and not settings.gate.dataset:
         hint = "declare the labelled questions that are to decide, or leave watch.retrain at propose"
         raise SettingsError("watch.retrain = run needs gate.dataset", hint=hint)
-
-
-def _check_endpoint(
-    name: str, endpoint: str, region: str, allowed: tuple[str, ...], example: str = "http://127.0.0.1:8000/v1"
-) -> None:
-    try:
-        url = urlsplit(endpoint)
-    except ValueError:
-        url = urlsplit("")
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise SettingsError(f"{name}.endpoint is not a URL", hint=f'for example endpoint = "{example}"')
-    if url.username or url.password:
-        raise SettingsError(f"{name}.endpoint holds a secret", hint=f"use {name}.api_key with a reference")
-    if is_loopback(url.hostname):
-        return
-    if not region:
-        raise SettingsError(
-            f"{name}.endpoint is off this machine and has no region", hint=f'declare {name}.region, for example "eu"'
-        )
-    if region not in allowed:
-        raise SettingsError(f"{name}.region = {region} is not in house.regions", hint=f"allowed: {', '.join(allowed)}")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only mean this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _line_numbers(source: str) -> dict[tuple[str, str], int]:
@@ -576,6 +550,8 @@ def _line_numbers(source: str) -> dict[tuple[str, str], int]:
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Declared):
+        return "{ " + ", ".join(f"{key} = {_toml(said)}" for key, said in dataclasses.asdict(value).items()) + " }"
     if isinstance(value, Secret):
         kind, name = ("env", value.env) if value.env is not None else ("file", value.file)
         return f"{{ {kind} = {_toml(name)} }}"

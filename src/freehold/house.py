@@ -39,6 +39,7 @@ from freehold.journeys.search import Engines, Found, Plan
 from freehold.journeys.sources import Files, beir_reader, file_reader, find_beir, find_files, renamed, shelf_reader
 from freehold.models.generate import open_generator
 from freehold.models.pull import verify
+from freehold.residency.opening import permit
 from freehold.store.experiments import ExperimentFolder
 from freehold.store.ledger import HouseLedger
 from freehold.store.lock import writer_lock
@@ -85,6 +86,7 @@ class House:
         """Open the house in ``root``. Raises SettingsError when there is none or its settings are wrong."""
         self.root = root
         self._file_settings: Settings = config.load(root / config.FILE_NAME)
+        self._permit()
         self.shelf = HouseShelf(root)
         self.experiments: Experiments = ExperimentFolder(root / "experiments")
         self.registry: Registry = ModelFolder(root / "models")
@@ -331,6 +333,7 @@ class House:
     @settings.setter
     def settings(self, settings: Settings) -> None:
         self._file_settings, self._crew = settings, None
+        self._permit()
 
     @property
     def embedder(self) -> Embedder:
@@ -611,6 +614,10 @@ class House:
                 f"chunking.overlap_tokens is above half of the {room} tokens that are left for text",
                 hint=f"set it to {room // 2} or less",
             )
+
+    def _permit(self) -> None:
+        """Have the guard of this process, where there is one, let through what the settings declare."""
+        permit(self._file_settings, self.root)
 
     def _check_format(self) -> None:
         made_as = self.shelf.fact("format") or FORMAT

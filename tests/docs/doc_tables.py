@@ -20,6 +20,7 @@ import typer.models
 from freehold import config
 from freehold.cli.main import app
 from freehold.core import errors
+from freehold.endpoints import Declared
 from freehold.models.manifest import cards
 
 REPOSITORY = Path(__file__).parents[2]
@@ -56,6 +57,8 @@ def _type(hint: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in typing.get_args(hint))
     if isinstance(hint, types.UnionType):
         return "reference to a secret"
+    if hint == tuple[Declared, ...]:
+        return "list of tables"
     if hint == tuple[str, ...]:
         return "list of strings"
     return {str: "string", int: "whole number", float: "number", bool: "true or false"}[hint]

@@ -133,7 +133,8 @@ def test_figures_have_intervals_and_places(practised: Path, records: dict[str, R
 def test_remote_addresses_are_recipients_with_their_regions(practised: Path) -> None:
     away = {
         "generator.kind": "openai", "generator.endpoint": "https://llm.example.eu/v1", "generator.model": "m",
-        "generator.region": "eu", "privacy.recipients": ("Notary Lind",), "server.otlp_endpoint": "http://127.0.0.1:4318",
+        "generator.region": "eu", "generator.operator": "Llm SA",
+        "privacy.recipients": ("Notary Lind",), "server.otlp_endpoint": "http://127.0.0.1:4318",
     }  # fmt: skip
     with open_house(practised) as house:
         house.settings = house.settings.with_values(away, origin="test")
@@ -142,7 +143,7 @@ def test_remote_addresses_are_recipients_with_their_regions(practised: Path) -> 
     assert {one["x-trust-boundary"] for one in materials["services"]} == {True, False}
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(materials)) is None
     recipients = told(processing, "Recipients")
-    assert "llm.example.eu in eu" in recipients
+    assert "llm.example.eu (Llm SA) in eu" in recipients
     assert "Notary Lind" in recipients
     assert "127.0.0.1" not in recipients
     assert "llm.example.eu: eu" in told(processing, "Transfers to third countries")

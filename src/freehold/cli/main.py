@@ -32,6 +32,7 @@ from freehold.cli import (
 from freehold.cli.access import AsGroupOption, GroupOption
 from freehold.cli.common import Json, open_house
 from freehold.cli.demo import print_demo
+from freehold.core.egress import arm
 from freehold.core.errors import FreeholdError, HouseFault, UsageError
 from freehold.core.fence import Override
 from freehold.detectors import RAMPART
@@ -244,6 +245,7 @@ def _pairs(items: Sequence[str] | None, option: str) -> Mapping[str, str]:
 def main() -> None:
     """Run the command and end the process with the documented exit code."""
     as_json = "--json" in sys.argv
+    arm()  # before anything that could speak to somebody: what may be reached is learnt when a house is opened
     try:
         app()
     except FreeholdError as error:

@@ -10,9 +10,9 @@ from rich.markup import escape
 
 from freehold.cli import output
 from freehold.cli.common import Json
-from freehold.config import is_loopback
 from freehold.core.errors import SettingsError, UsageError
 from freehold.core.records import to_json
+from freehold.endpoints import is_loopback
 
 if TYPE_CHECKING:
     from freehold.serving.keys import Keys, Scope

@@ -5,6 +5,7 @@ FreeholdError
 │   └── InvalidQuery               a query that is empty, too long or not text
 ├── SettingsError         exit 3   freehold.toml, a model or an endpoint is not as it must be
 │   ├── ModelNotFound              no such name in the manifest, no such folder
+│   ├── EgressStopped              a connection or look-up that the house does not declare
 │   ├── ModelMismatch              weights whose hash, format or dimension is not the declared one
 │   └── HouseMismatch              a house made by another embedder or a newer Freehold
 ├── NeedsPerson           exit 4   only a person can decide
@@ -61,6 +62,10 @@ class SettingsError(FreeholdError):
 
 class ModelNotFound(SettingsError):
     code = "model_not_found"
+
+
+class EgressStopped(SettingsError, PermissionError):  # libraries take it for a network that is not there
+    code = "egress_stopped"
 
 
 class ModelMismatch(SettingsError):

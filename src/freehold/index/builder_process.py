@@ -14,6 +14,7 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from freehold.core.egress import inherit
 from freehold.core.errors import FreeholdError
 from freehold.core.faults import step
 from freehold.core.files import sync_tree
@@ -26,6 +27,7 @@ NICENESS = 10
 
 def main() -> None:
     """Open or create the index, do what the parent sends until it says commit, reply once."""
+    inherit()
     end_with_parent()
     os.nice(NICENESS)
     connection_fd, path, base, dim = sys.argv[1:]

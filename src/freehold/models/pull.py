@@ -21,6 +21,7 @@ from typing import Literal
 from urllib.parse import quote
 from zipfile import BadZipFile, ZipFile
 
+from freehold.core import egress
 from freehold.core.errors import EndpointFault, FreeholdError, ModelMismatch, ModelNotFound, StorageFault
 from freehold.core.faults import step
 from freehold.models.compiled import compiled
@@ -96,7 +97,9 @@ def pull(name: str, *, to: Path | None = None, progress: Progress | None = None)
     try:
         with _alone(root, folder.name) as staging:
             if not _is_whole(name, folder):
-                _replace(folder, _made(name, staging, progress or _silent))
+                with egress.transfer("models pull"):
+                    made = _made(name, staging, progress or _silent)
+                _replace(folder, made)
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise StorageFault(f"cannot write to {root}", hint=error.strerror or str(error)) from error

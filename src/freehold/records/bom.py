@@ -238,11 +238,11 @@ def _licence(found: Distribution) -> str:
 def _services(facts: Facts) -> Iterator[dict[str, Any]]:
     for end in facts.endpoints:
         yield {
-            "bom-ref": f"service:{end.setting}:{end.host}",
+            "bom-ref": f"service:{end.setting}:{end.host}:{end.port}",
             "name": f"{end.purpose}: {end.host}",
-            "x-trust-boundary": end in facts.remote,
+            "x-trust-boundary": not end.is_here,
             "data": [{"flow": "outbound", "classification": end.sends}],
-            "properties": _properties(setting=end.setting, region=end.region or "this machine"),
+            "properties": _properties(setting=end.setting, operator=end.operator, region=end.region or "this machine"),
         }
 
 

@@ -6,19 +6,17 @@ Nothing of a document or a person is in it: counts, ids, digests, settings and m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
-from urllib.parse import urlsplit
 
-from freehold.config import is_loopback
 from freehold.core.erasure import ErasureRequest
 from freehold.core.errors import FreeholdError
 from freehold.core.experiment import Experiment, RunResult
 from freehold.core.ledger import Kind, Leaf
 from freehold.core.training import Manifest, ModelVersion
 from freehold.detectors import engine_for
+from freehold.endpoints import Endpoint, endpoints
 from freehold.erasing.walk import requests_of
 from freehold.house import House
 from freehold.records.lines import Evidence, Line
@@ -27,22 +25,6 @@ from freehold.tuning.sets import TRAINING
 
 NONE = "none"
 """What a setting says where there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Something off this process that the settings have the house speak to."""
-
-    setting: str
-    """Key of its address."""
-    host: str
-    region: str
-    purpose: str
-    sends: str
-
-    @property
-    def is_remote(self) -> bool:
-        return not is_loopback(self.host)
 
 
 class Facts:
@@ -143,39 +125,12 @@ class Facts:
     @cached_property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Everything that the settings name an address of, in the order of the file."""
-        return tuple(self._endpoints())
+        return tuple(endpoints(self.settings))
 
     @property
     def remote(self) -> tuple[Endpoint, ...]:
         """Those off this machine."""
-        return tuple(endpoint for endpoint in self.endpoints if endpoint.is_remote)
-
-    def _endpoints(self) -> Iterator[Endpoint]:
-        settings = self.settings
-        known = (
-            ("embedder", settings.embedder.kind == "openai", "makes vectors", "texts of documents and questions"),
-            ("index", settings.index.kind == "qdrant", "keeps vectors", "ids, vectors and filter fields, no text"),
-            ("generator", settings.generator.kind == "openai", "words answers", "questions, and passages for them"),
-            ("judge", settings.judge.kind == "openai", "judges answers when they are measured",
-             "sentences of answers, and what they cite"),
-            ("tracking", settings.tracking.kind != "none", "logs trained versions",
-             "digests, settings and figures" + (", and weights" if settings.tracking.artefacts else "")),
-        )  # fmt: skip
-        for section, used, purpose, sends in known:
-            part = getattr(settings, section)
-            if used and "://" in part.endpoint:
-                yield _endpoint(f"{section}.endpoint", part.endpoint, part.region, purpose, sends)
-        server = settings.server
-        if server.oidc_issuer:
-            what = "nothing of documents or questions"
-            yield _endpoint("server.oidc_issuer", server.oidc_issuer, server.oidc_region, "says who is asking", what)
-        if server.otlp_endpoint:
-            what = "times and counts of requests, no words"
-            yield _endpoint("server.otlp_endpoint", server.otlp_endpoint, server.otlp_region, "takes traces", what)
-
-
-def _endpoint(setting: str, url: str, region: str, purpose: str, sends: str) -> Endpoint:
-    return Endpoint(setting, urlsplit(url).hostname or "", region, purpose, sends)
+        return tuple(endpoint for endpoint in self.endpoints if not endpoint.is_here)
 
 
 def page(*names: str) -> tuple[Evidence, ...]:

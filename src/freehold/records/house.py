@@ -40,7 +40,8 @@ def recipients(facts: Facts, point: str) -> Line:
     """Whom data goes to: those the settings name, and every address that they have the house speak to."""
     told = [f"{name}: named as a recipient" for name in facts.settings.privacy.recipients]
     told += [
-        f"{end.host} in {end.region or 'no stated region'}: {end.purpose}; gets {end.sends}" for end in facts.remote
+        f"{end.host} ({end.operator}) in {end.region or 'no stated region'}: {end.purpose}; gets {end.sends}"
+        for end in facts.remote
     ]
     if not told:
         told = ["no recipient is named, and no address off this machine is set"]

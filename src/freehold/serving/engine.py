@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from freehold.core.egress import inherit
 from freehold.core.errors import FreeholdError, HouseFault
 from freehold.core.types import Query
 from freehold.index.builder_process import end_with_parent
@@ -173,6 +174,7 @@ def _in_time(plan: Plan, request: Request) -> Plan:
 
 def main() -> None:
     """Serve until the other end of the connection is closed."""
+    inherit()
     end_with_parent()
     connection_fd, root = sys.argv[1:]
     connection: Connection = Connection(int(connection_fd))

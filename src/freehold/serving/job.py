@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from freehold.core.egress import inherit
 from freehold.core.erasure import Action
 from freehold.core.errors import FreeholdError, HouseFault, SettingsError
 from freehold.core.records import to_json
@@ -37,6 +38,7 @@ Work = Callable[[House, Jobs, Job, Progress], Mapping[str, Any]]
 
 def main() -> None:
     """Do it, and say what came of it."""
+    inherit()
     end_with_parent()
     _give_way()
     root, job_id = sys.argv[1:]

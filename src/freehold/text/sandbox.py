@@ -17,13 +17,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
+from freehold.core.egress import VARIABLE
 from freehold.core.errors import HouseFault
 from freehold.text.parse.outcome import ParseLimits, Rejected
 from freehold.text.prepare import ParsedDoc
 from freehold.text.sandbox_worker import HEADER_BYTES, decode
 
 _START_TIMEOUT_S = 60.0
-_KEPT_ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV")
+_KEPT_ENVIRONMENT = (
+    "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV",
+    VARIABLE,  # beside its own ban on all that is of the network
+)  # fmt: skip
 _FRAME_BYTES_PER_CHAR = 12  # an escaped character above U+FFFF
 _FRAME_OVERHEAD_BYTES = 64 * 2**20  # pages, headings and metadata
 _READ_BYTES = 2**20

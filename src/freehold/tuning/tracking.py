@@ -20,8 +20,10 @@ from urllib.request import url2pathname
 
 from freehold.core.errors import EndpointFault, HouseFault, SettingsError, StorageFault
 from freehold.core.files import shred_tree
+from freehold.core.telemetry import switch_off
 from freehold.core.training import Lineup, Manifest, ModelVersion, State
 from freehold.house import House
+from freehold.residency.opening import permit
 from freehold.tuning.candidate import Tuned
 
 PREFIX = "freehold."
@@ -33,7 +35,6 @@ _LONGEST_DIGEST = 36
 """That MLflow takes of a data set; tags hold the whole."""
 _TIMEOUT_S = 30
 _TRIES = 1
-_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def track_tuned(house: House, tuned: Tuned, *, uri: str = "") -> None:
     settings = house.settings
     if uri:
         settings = settings.with_values({"tracking.kind": "mlflow", "tracking.endpoint": uri}, origin="--mlflow")
+        permit(settings, house.root)
     part = settings.tracking
     if part.kind == "mlflow":
         track(
@@ -310,8 +312,7 @@ def _tell_state(client: Any, model: str, number: str, run_id: str, state: State)
 @contextmanager
 def _client(uri: str) -> Iterator[Any]:
     """A client that gives up soon and tells nobody else. What goes wrong within becomes an error of ours."""
-    for key, value in _QUIET.items():
-        os.environ.setdefault(key, value)
+    switch_off()
     try:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException

@@ -1,0 +1,1 @@
+"""Where data goes: what may leave a house, to whom, and what did not."""

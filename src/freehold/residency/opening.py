@@ -1,0 +1,15 @@
+"""What happens of residency when a house is opened: the guard of this process learns where its settings lead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from freehold.config import Settings
+from freehold.core import egress
+from freehold.core.attempts import REPORT
+from freehold.endpoints import endpoints
+
+
+def permit(settings: Settings, root: Path) -> None:
+    """Have the guard, where there is one, let through what the settings declare, and write down what it stops."""
+    egress.permit([(one.host, one.port) for one in endpoints(settings)], report=root / REPORT)
