@@ -19,10 +19,11 @@ _VERBS: dict[LineupVerb, Kind] = {
 }  # fmt: skip
 
 
-def record(ledger: Ledger, shelf: HouseShelf, registry: Registry, settings: bytes) -> None:
+def record(ledger: Ledger, shelf: HouseShelf, registry: Registry, settings: bytes, stopped: int = 0) -> None:
     """Add the leaves that are missing: of settings, of what was ingested, of groups, of model versions and lineups."""
     known = list(ledger.leaves())
     _settings(ledger, known, settings)
+    _stopped(ledger, known, stopped)
     _ingests(ledger, known, shelf)
     _groups(ledger, known, shelf)
     _models(ledger, known, registry)
@@ -33,6 +34,13 @@ def _settings(ledger: Ledger, known: Iterable[Leaf], settings: bytes) -> None:
     last = [leaf.digests["settings"] for leaf in known if leaf.kind == "settings.changed"]
     if not last or last[-1] != digest:
         ledger.append("settings.changed", digests={"settings": digest})
+
+
+def _stopped(ledger: Ledger, known: Iterable[Leaf], stopped: int) -> None:
+    """``stopped``: attempts to reach what is not declared, as the house's report has them now."""
+    told = [leaf.counts["stopped"] for leaf in known if leaf.kind == "egress.stopped"]
+    if stopped > (told[-1] if told else 0):
+        ledger.append("egress.stopped", counts={"stopped": stopped})
 
 
 def _ingests(ledger: Ledger, known: Iterable[Leaf], shelf: HouseShelf) -> None:

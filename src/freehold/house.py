@@ -14,6 +14,7 @@ from typing import Self
 from freehold import chronicle, config
 from freehold.config import Settings
 from freehold.core.access import Caller, Groups, checked, label
+from freehold.core.attempts import REPORT, attempts
 from freehold.core.errors import (
     FreeholdError,
     HouseMismatch,
@@ -514,7 +515,9 @@ class House:
 
     def record(self) -> None:
         """Bring the ledger up to what the stores say. Called after whatever writes."""
-        chronicle.record(self.ledger, self.shelf, self.registry, (self.root / config.FILE_NAME).read_bytes())
+        stopped = sum(one.count for one in attempts(self.root / REPORT) if one.stopped)
+        settings = (self.root / config.FILE_NAME).read_bytes()
+        chronicle.record(self.ledger, self.shelf, self.registry, settings, stopped)
 
     def _forget_trials(self, found: Mapping[str, str], vanished: Sequence[str], recipe: str) -> None:
         """Trial houses of searches over settings hold copies of the documents: before one goes here, they go."""

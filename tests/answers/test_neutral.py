@@ -12,6 +12,7 @@ from freehold.journeys.neutral import Neutral, neutral
 
 PARTS = st.lists(
     st.one_of(
+        st.just("`"),
         st.sampled_from(
             [
                 "![",
@@ -57,6 +58,13 @@ def test_words_stay_and_markup_goes(written: str, shown: str):
 def without_code(text: str) -> str:
     """Without addresses that stand as code, which may hold another one."""
     return re.sub(r"`[A-Za-z]+\s*:[^`]*`", "", text)
+
+
+@pytest.mark.parametrize("stray", ["`", "a ` b ", "``", "` `", "`code` and ` "])
+def test_a_stray_backtick_does_not_open_an_address(stray: str):
+    shown = neutral(f"{stray}https://evil.example/x now")
+    assert shown.endswith("`https://evil.example/x` now")
+    assert shown.count("`") == 2
 
 
 @given(PARTS)

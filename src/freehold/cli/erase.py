@@ -81,7 +81,7 @@ def erase(
             )
             return
         if person is not None and not yes:
-            _ask(erased.summary(preview(house, person, progress)))
+            _ask(erased.summary(preview(house, person, progress, keep=True)))
         outcome = carried_out(
             house,
             person or resume,
@@ -293,6 +293,7 @@ def verify(
     import base64
     import binascii
 
+    from freehold.proof import statement as residency
     from freehold.proof import verify as offline
 
     try:
@@ -304,14 +305,22 @@ def verify(
         bundle = json.loads(written)
         offline.need(written == offline.canonical(bundle), "the file is not as it was written")
         keys = [base64.b64decode(one, validate=True) if one else None for one in (key, log_key)]
-        found = offline.verify(bundle, *keys)
+        is_residency = residency.is_residency(bundle)
+        found = residency.verify(bundle, *keys) if is_residency else offline.verify(bundle, *keys)
     except (ValueError, binascii.Error, offline.Invalid) as problem:
         if as_json:
             output.print_json({"valid": False, "problem": str(problem)})
         else:
             output.out.print(f"[red]invalid:[/] {problem}", soft_wrap=True)
         raise typer.Exit(1) from None
-    if as_json:
+    if is_residency:
+        if as_json:
+            output.print_json({"valid": True, "residency": found})
+        else:
+            leaves = ", ".join(f"{way['host']} ({way['operator']}, {way['region']})" for way in found["leaves"])
+            output.out.print(f"valid: leaves the house to: {leaves or 'nobody'}", soft_wrap=True, markup=False)
+            output.out.print(f"not seen: {'; '.join(found['notSeen'])}", soft_wrap=True, markup=False)
+    elif as_json:
         output.print_json({"valid": True, "certificate": found, "never_proven": list(offline.NEVER_PROVEN)})
     else:
         output.out.print(offline.told(found), soft_wrap=True, markup=False)

@@ -28,6 +28,7 @@ from freehold.cli import (
     traffic,
     tune,
     watch,
+    where,
 )
 from freehold.cli.access import AsGroupOption, GroupOption
 from freehold.cli.common import Json, open_house
@@ -211,9 +212,28 @@ app.command()(watch.watch)
 
 
 @app.command()
-def doctor(context: typer.Context, as_json: Json = False) -> None:
+def doctor(
+    context: typer.Context,
+    residency: Annotated[
+        bool,
+        typer.Option("--residency", help="Show instead what leaves the house, to whom and why, and what was stopped."),
+    ] = False,
+    statement: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --residency: write it there, signed, and into the ledger.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show what the house holds, every setting and where it came from, and whether its models are sound."""
+    if statement is not None and not residency:
+        raise UsageError("--statement is of --residency", hint="freehold doctor --residency --statement FILE")
     with open_house(context) as house:
+        if residency:
+            from freehold.residency.report import residency as reported
+            from freehold.stating import state
+
+            report = state(house, statement) if statement else reported(house.settings, house.root)
+            where.print_residency(report, as_json=as_json)
+            return
         health = house.health()
     output.print_doctor(health, as_json=as_json)
 

@@ -40,13 +40,16 @@ Kind = Literal[
     "backup.restored",
     "schedule.ran",
     "records.written",
+    "residency.stated",
+    "egress.stopped",
     "remedy.tried",
 ]
 
 _IDS = {"house", "request", "version", "restriction", "backup", "document", "experiment", "alarm"}
-_DIGESTS = {"settings", "commitments", "weights", "manifest", "certificate", "records"}
+_DIGESTS = {"settings", "commitments", "weights", "manifest", "certificate", "records", "statement"}
 _COUNTS = {
     "revision", "documents", "chunks", "lineup", "deleted", "redacted", "asked", "held", "keys", "items", "entries",
+    "stopped",
 }  # fmt: skip
 _CODES: Mapping[str, frozenset[str]] = {
     "verdict": frozenset({"COMPLETE", "PARTIAL_EXEMPT", "INTERIM", "FAILED"}),

@@ -93,9 +93,13 @@ def requests_of(house: House) -> RequestFolder:
     return RequestFolder(house.root / REQUESTS, house.shelf.vault)
 
 
-def preview(house: House, subject: Subject, progress: Progress) -> Preview:
-    """What would become of what: every document that speaks of the person, and all that is kept about it."""
-    mentions = mentions_of(house, keep=False)
+def preview(house: House, subject: Subject, progress: Progress, *, keep: bool = False) -> Preview:
+    """What would become of what: every document that speaks of the person, and all that is kept about it.
+
+    ``keep``: whether places where people are mentioned are kept, so that the erasure that follows need not read for
+    them again; else nothing changes.
+    """
+    mentions = mentions_of(house, keep=keep)
     whole, located = resolved(house, subject, mentions, progress)
     finder = finder_of(whole)
     cases = judge(located, house.shelf, finder, mentions, progress)

@@ -12,7 +12,7 @@ _PICTURE = re.compile(r"!\[([^\]\n]*)\](?:\([^)\n]*\)?|\[[^\]\n]*\]?)")
 _LINK = re.compile(r"\[([^\]\n]*)\]\(\s*<?([^)\s>]*)[^)\n]*\)?")
 _REFERENCE = re.compile(r"(?m)^[ \t]*\[[^\]\n]+\]:[ \t]*\S.*$")
 _TAG = re.compile(r"</?[A-Za-z!?][^>\n]*>?")
-_ADDRESS = re.compile(r"(?<![`\w])(?:https?|ftp|data|javascript|file|vbscript)\s*:\s*[^\s`<>\])]+", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?<!\w)(?:https?|ftp|data|javascript|file|vbscript)\s*:\s*[^\s`<>\])]+", re.IGNORECASE)
 _OPEN = re.compile(r"!?\[[^\]\n]*(?:\][(\[]?[^)\]\n]*)?$|<[^>\n]*$|\S*$")
 _HELD_CHARS = 2_000
 
@@ -23,6 +23,8 @@ def neutral(text: str) -> str:
     text = _LINK.sub(lambda match: f"{match[1]} {match[2]}" if match[2] else match[1], text)
     text = _REFERENCE.sub("", text)
     text = _TAG.sub("", text)
+    if _ADDRESS.search(text):
+        text = text.replace("`", "")  # a stray one would close the code before the address
     return _ADDRESS.sub(lambda match: f"`{match[0]}`", text)
 
 

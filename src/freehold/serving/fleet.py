@@ -26,6 +26,8 @@ _AGAIN_S = (0.2, 1.0, 5.0, 15.0)
 """Before an engine that ended is started again: longer each time that it does so at once."""
 _LIVED_S = 30.0
 _STOP_S = 5.0
+_LONG_S = 0.5
+"""Until then a request is taken for one that an engine computes."""
 
 
 class Overloaded(Exception):
@@ -57,7 +59,7 @@ class Fleet:
         self, root: Path, *, engines: int, most_waiting: int, on_busy: Callable[[bool], None] = lambda _: None
     ) -> None:
         """``most_waiting``: requests that are with the engines at a time; what comes beyond is refused at once.
-        ``on_busy`` is told when the first comes to them, and when the last has left.
+        ``on_busy`` is told when they begin to compute, and when they have nothing to do.
         """
         self._on_busy = on_busy
         self._asked = 0
@@ -101,17 +103,34 @@ class Fleet:
             raise Overloaded(max(1, math.ceil(self.waiting * self._pace_s / len(up))))
         engine = min(up, key=lambda one: len(one.waiting))
         started = time.monotonic()
-        self._asked += 1
-        if self._asked == 1:
-            self._on_busy(True)
+        done = self._begun()
         try:
             return await engine.ask(message, timeout_s=timeout_s, on_text=on_text)
         finally:
-            self._asked -= 1
-            if not self._asked:
-                self._on_busy(False)
+            done()
             share = (time.monotonic() - started) / max(1, len(engine.waiting) + 1)
             self._pace_s += 0.05 * (share - self._pace_s)
+
+    def _begun(self) -> Callable[[], None]:
+        """A request is at work; what is returned is to be called when it is no more. One that takes long waits for a
+        language model, and is not counted.
+        """
+        self._asked += 1
+        if self._asked == 1:
+            self._on_busy(True)
+        over = False
+
+        def done() -> None:
+            nonlocal over
+            timer.cancel()
+            if not over:
+                over = True
+                self._asked -= 1
+                if not self._asked:
+                    self._on_busy(False)
+
+        timer = asyncio.get_running_loop().call_later(_LONG_S, done)
+        return done
 
     async def refresh(self) -> None:
         """Have them go over to what is live now, one after the other."""
