@@ -29,6 +29,7 @@ import numpy as np
 
 from freehold import __version__
 from freehold.house import House, open_house
+from freehold.measure.capacity.levels import drive
 from freehold.serving.keys import SCOPES, Keys
 
 HERE = Path(__file__).parent
@@ -117,13 +118,7 @@ def load(server: Server, bodies: list[str], *, path: str = "/v1/search", **plan:
         "host": "127.0.0.1", "port": server.port, "path": path,
         "headers": {"Authorization": f"Bearer {server.key}"}, "bodies": bodies, **plan,
     }  # fmt: skip
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(whole, file)
-        file.flush()
-        done = subprocess.run(
-            [sys.executable, HERE / "client.py", file.name], capture_output=True, text=True, check=True
-        )
-    return json.loads(done.stdout)
+    return drive(whole)
 
 
 def told(seen: dict) -> dict[str, object]:

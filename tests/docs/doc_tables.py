@@ -18,6 +18,7 @@ import typer
 import typer.models
 
 from freehold import config
+from freehold.auditing.rules import all_rules
 from freehold.cli.main import app
 from freehold.core import errors
 from freehold.endpoints import Declared
@@ -231,10 +232,17 @@ def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |") for line in lines)
 
 
+def rules() -> str:
+    """What the audit of a house asks."""
+    rows = [(f"`{one.id}`", one.theme, one.severity, one.title, "; ".join(one.basis)) for one in all_rules()]
+    return _table(("rule", "theme", "severity", "what is to be so", "stands on"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "commands": commands,
     "errors": error_tree,
     "models": models,
     "decisions": decisions,
+    "rules": rules,
 }

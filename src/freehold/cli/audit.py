@@ -1,25 +1,121 @@
-"""``freehold audit``: what an auditor asks of a house."""
+"""``freehold audit``: its options, and what it prints; and the ledger as an auditor asks for it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.markup import escape
 
 from freehold.cli import output
 from freehold.cli.common import Json, open_house
+from freehold.cli.measured import write as written
+from freehold.core.errors import UsageError
 from freehold.core.records import to_json
 from freehold.proof.note import verifier_key
 from freehold.witness import Witnessed
 from freehold.witness import witness as witnessed
 
-audit_app = typer.Typer(help="What an auditor asks: the ledger, and whether it is whole.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from freehold.auditing.finding import Report, Severity
+
+audit_app = typer.Typer(
+    help="What is wrong with a house or a service, in one report; and what an auditor asks of the ledger.",
+    invoke_without_command=True,
+)
+
+_COLOURS: Mapping[Severity, str] = {"high": "red", "medium": "yellow", "low": "blue"}
 
 
 @audit_app.callback()
-def _audit() -> None:
-    pass
+def audit(
+    context: typer.Context,
+    house: Annotated[Path | None, typer.Option("--house", help="Folder of the house, as before the verb.")] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Write the report here: .html, .json or .sarif; repeatable."),
+    ] = None,
+    fail_on: Annotated[
+        Literal["high", "medium", "low"] | None,
+        typer.Option("--fail-on", help="Exit 1 where there is a fault of this severity or a graver one."),
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="Labelled questions to measure by; default: gate.dataset's.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help="Ask this rule alone; repeatable. audit rules lists them.")
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Audit this service instead: OpenAI's chat protocol, or --mapping."),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML: how the service is asked, and where its replies say what."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Audit a house: findings with severity, figures, the clause behind each, and the command that mends it."""
+    if house is not None:
+        context.obj = house
+    if context.invoked_subcommand is not None:
+        return
+    from freehold.auditing import audit as auditing
+    from freehold.auditing.forms import form_for, summary
+
+    forms = {path: form_for(path) for path in out or ()}
+    with output.progress_bars() as progress:
+        if endpoint is None:
+            report = auditing.audit(context.obj, questions=questions, only=only or (), progress=progress)
+        else:
+            from freehold.auditing.service.audit import audit_service
+
+            if questions is None:
+                raise UsageError("--endpoint without --questions", hint="a file of labelled questions (docs/audit.md)")
+            report = audit_service(endpoint, questions, mapping=mapping, progress=progress)
+    for path, form in forms.items():
+        written(path, form(report).encode())
+    if as_json:
+        output.print_json(summary(report))
+    else:
+        _print(report)
+    if fail_on and report.fails(fail_on):
+        raise typer.Exit(1)
+
+
+@audit_app.command()
+def rules(as_json: Json = False) -> None:
+    """List the rules: what each asks, how grave its fault is, and what it stands on."""
+    from freehold.auditing.finding import told_of
+    from freehold.auditing.rules import all_rules
+
+    asked = [told_of(rule) for rule in all_rules()]
+    if as_json:
+        output.print_json({"rules": asked})
+        return
+    table = output.plain_table("rule", "theme", "severity", "what is to be so")
+    for rule in asked:
+        table.add_row(*(str(rule[name]) for name in ("id", "theme", "severity", "title")))
+    output.out.print(table)
+
+
+def _print(report: Report) -> None:
+    for finding in report.of("fault"):
+        colour = _COLOURS[finding.severity]
+        output.out.print(
+            f"[{colour}]{finding.severity}[/] [bold]{finding.rule}[/]: {escape(finding.told)}", soft_wrap=True
+        )
+        output.out.print(f"  {escape('; '.join(finding.basis))}", soft_wrap=True)
+        output.out.print(f"  to do: {escape(finding.fix)}", soft_wrap=True)
+    for finding in report.of("inconclusive"):
+        told = f"not judged {finding.rule}: {escape(finding.told)}"
+        output.out.print(f"{told}; needs {escape(finding.fix)}" if finding.fix else told, soft_wrap=True)
+    counts = ", ".join(f"{report.faults[severity]} {severity}" for severity in _COLOURS)
+    sound, unclear = len(report.of("sound")), len(report.of("inconclusive"))
+    output.out.print(f"{report.subject}: {counts}; {unclear} not judged, {sound} sound", soft_wrap=True, markup=False)
 
 
 @audit_app.command()

@@ -18,6 +18,7 @@ from freehold.cli import (
     audit,
     backup,
     erase,
+    loadtest,
     measure,
     measured,
     models,
@@ -208,6 +209,7 @@ app.command()(erase.verify)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(serve.serve)
+app.command()(loadtest.loadtest)
 app.command()(watch.watch)
 
 

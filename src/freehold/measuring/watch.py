@@ -38,7 +38,7 @@ EXAMPLES = 5
 
 _RECHECKED = 32
 """Vectors that are made again at a look, to see whether the embedder still makes the same."""
-_SAME = 0.99
+SAME = 0.99
 """Cosine: other threads or another machine change the last digits, another model far more."""
 _RETRAIN = (
     "freehold tune data --traffic --synthetic 500 --name drift",
@@ -388,7 +388,7 @@ def _vectors(house: House, at: str) -> tuple[Reading, Alarm | None]:
     views = list(house.shelf.indexable(keyed_order(made, at)[:_RECHECKED], encoder.info.digest))
     again = encoder.embed_documents([in_context(one.view.chunk) for one in views]).vectors if views else ()
     cosines = [float(one.dense @ vector) for one, vector in zip(views, again, strict=True)]
-    changed = [one.view.chunk.document_id for one, cosine in zip(views, cosines, strict=True) if cosine < _SAME]
+    changed = [one.view.chunk.document_id for one, cosine in zip(views, cosines, strict=True) if cosine < SAME]
     if not made and not foreign:
         return Reading("vectors", "not enough", "the house holds no passage", at), None
     told = f"{len(made):,} by the embedder that serves, {len(foreign):,} by none or another; "
