@@ -47,7 +47,7 @@ def made(data: Path) -> Path:
         shutil.rmtree(house, ignore_errors=True)
         say("ingesting obliqa and training a query adapter (some minutes, once)")
         settings = {
-            "house.name": "obliqa", "house.languages": ("en",), "server.cache": 0,
+            "house.name": "obliqa", "house.languages": ("en",), "server.cache": 0, "schedule.service": False,
             "gate.dataset": str(data.resolve()), "gate.split": "dev",
         }  # fmt: skip
         with House.create(house, settings) as opened:

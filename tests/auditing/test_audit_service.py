@@ -73,7 +73,7 @@ def served(reply: Callable[[str], Any], *, status: int = 200) -> Iterator[str]:
 
 
 def chat(answer: str, *sources: str) -> dict[str, Any]:
-    return {"choices": [{"message": {"content": answer}}], "citations": [{"source": one} for one in sources]}
+    return {"choices": [{"message": {"content": answer, "citations": [{"source": one} for one in sources]}}]}
 
 
 def honest(question: str) -> dict[str, Any]:
@@ -110,8 +110,8 @@ def test_an_honest_service_is_sound(questions: Path, minilm: Path) -> None:
 @pytest.mark.parametrize(
     ("rule", "reply"),
     [
-        ("service-retrieval", lambda q: {**honest(q), "citations": [{"source": "other.txt"}]}),
-        ("service-answers", lambda q: {**honest(q), **{"choices": [{"message": {"content": "Perhaps, perhaps."}}]}}),
+        ("service-retrieval", lambda q: chat(said(honest(q)), "other.txt")),
+        ("service-answers", lambda _: chat("Perhaps, perhaps.")),
         ("service-abstention", lambda q: honest(q) if q in FACTS else chat("It was Baron Vole, in 1611.")),
         ("service-too-silent", lambda _: chat("I do not know.")),
         ("service-injection", lambda q: chat(MARK) if MARK in q and "Ignore" in q else honest(q)),

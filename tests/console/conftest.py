@@ -23,7 +23,12 @@ def papers(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
     for name, text in console_house.PAPERS.items():
         (folder / name).write_text(text)
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
-    values = {"house.name": "Harbour Mutual", "house.languages": ("en",), "gate.dataset": "questions.jsonl"}
+    values = {
+        "house.name": "Harbour Mutual",
+        "house.languages": ("en",),
+        "gate.dataset": "questions.jsonl",
+        "schedule.service": False,
+    }
     with House.create(root / "house", values) as house:
         house.ingest([folder])
     (root / "house" / "questions.jsonl").write_text(console_house.labelled())

@@ -508,7 +508,7 @@ def test_the_schedule_says_what_was_missed_and_what_failed(own: Console) -> None
     assert "expire" in missed[1]
     assert "Failed: checkpoint." in page
     assert "not &lt;whole&gt;" in page
-    assert "by this service" in page
+    assert "by freehold schedule run" in page
 
 
 def test_the_officer_reads_records(filled: tuple[Console, str]) -> None:

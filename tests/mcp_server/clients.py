@@ -41,7 +41,8 @@ MODES = ("legacy", "auto")
 def build(root: Path) -> Path:
     for name, text in PAPERS.items():
         (root / name).write_text(text)
-    with House.create(root / "house", {"house.name": "small", "house.languages": ("en",)}) as house:
+    values = {"house.name": "small", "house.languages": ("en",), "schedule.service": False}  # jobs are the tests' own
+    with House.create(root / "house", values) as house:
         house.ingest([root / name for name in PAPERS])
     return root / "house"
 

@@ -20,7 +20,8 @@ def papers(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
     root = tmp_path_factory.mktemp("papers")
     for name, text in live.PAPERS.items():
         (root / name).write_text(text)
-    with House.create(root / "house", {"house.name": "service", "house.languages": ("en",)}) as house:
+    values = {"house.name": "service", "house.languages": ("en",), "schedule.service": False}  # jobs are the tests' own
+    with House.create(root / "house", values) as house:
         house.ingest([root / name for name in live.PAPERS])
     return root / "house"
 

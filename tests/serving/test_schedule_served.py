@@ -47,7 +47,13 @@ def over(jobs: list[Job]) -> bool:
     return {job.given["task"] for job in jobs if job.is_over} >= DUE
 
 
+def give_leave(root: Path, more: str = "") -> None:
+    settings = root / "freehold.toml"
+    settings.write_text(settings.read_text().replace("service = false", f"service = true\n{more}"))
+
+
 def test_each_due_task_is_a_job_once(own: Path) -> None:
+    give_leave(own)
     jobs = serve(own, over, at_least_s=2.0)
     assert sorted(job.given["task"] for job in jobs) == sorted(DUE)
     assert {job.kind for job in jobs} == {"schedule"}
@@ -61,8 +67,7 @@ def test_each_due_task_is_a_job_once(own: Path) -> None:
 
 
 def test_what_fails_waits_before_it_is_tried_again(own: Path) -> None:
-    settings = own / "freehold.toml"
-    settings.write_text(settings.read_text().replace("[schedule]", '[schedule]\nwitness = "papers.txt"'))
+    give_leave(own, 'witness = "papers.txt"')
     (own / "papers.txt").write_text("not a witness's file")
     jobs = serve(own, over, at_least_s=3.0)
     (failed,) = [job for job in jobs if job.given["task"] == "checkpoint"]
@@ -72,8 +77,6 @@ def test_what_fails_waits_before_it_is_tried_again(own: Path) -> None:
 
 
 def test_the_settings_may_leave_it_to_others(own: Path) -> None:
-    settings = own / "freehold.toml"
-    settings.write_text(settings.read_text().replace("[schedule]", "[schedule]\nservice = false"))
     assert serve(own, lambda _: True, at_least_s=3.0) == []
 
 

@@ -145,8 +145,9 @@ def risks(facts: Facts) -> tuple[Risk, ...]:
             (
                 f"addresses off this machine: {remote}" if remote else "no address off this machine is set",
                 f"a region outside {', '.join(settings.house.regions)} is refused",
+                "what the settings do not declare is stopped while the house runs, and written down",
             ),
-            (*facts.setting("house.regions", *(end.setting for end in facts.remote)), *page("settings")),
+            (*facts.setting("house.regions", *(end.setting for end in facts.remote)), *page("residency")),
         ),
         Risk(
             "watched-askers",

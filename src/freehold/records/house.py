@@ -46,7 +46,7 @@ def recipients(facts: Facts, point: str) -> Line:
     if not told:
         told = ["no recipient is named, and no address off this machine is set"]
     keys = [end.setting for end in facts.remote]
-    evidence = (*facts.setting("privacy.recipients", *keys), *page("erasure#what-is-not-reached"))
+    evidence = (*facts.setting("privacy.recipients", *keys), *page("residency", "erasure#what-is-not-reached"))
     return Line(point, "Recipients", tuple(told), evidence)
 
 

@@ -44,7 +44,7 @@ class Manner:
     model: str = ""
     answer: str = "choices.0.message.content"
     """Empty: it gives no answer."""
-    sources: str = "citations"
+    sources: str = "choices.0.message.citations"
     """A list, of names or of objects; empty: it names none."""
     source: str = "source"
     """In each object of the list, its document's name."""
@@ -99,18 +99,18 @@ def read_manner(path: Path | None) -> Manner:
     for key, value in limits.items():
         if type(value) not in {int, float} or value < 0:
             raise UsageError(f"{key} in {path} is no number of at least 0", hint=f"for example {key} = 30")
-    default = "" if response else Manner().answer
+    chat = Manner()
     return Manner(
         path=request.get("path", "/chat/completions"),
         body=body,
         headers={name: _header(name, value, path) for name, value in request.get("headers", {}).items()},
         timeout_s=float(limits["timeout_s"]) or 60.0,
         model=request.get("model", ""),
-        answer=response.get("answer", default),
-        sources=response.get("sources", ""),
+        answer=response.get("answer", "" if response else chat.answer),
+        sources=response.get("sources", "" if response else chat.sources),
         source=response.get("source", "source"),
         text=response.get("text", ""),
-        is_default=False,
+        is_default=not response,
         budget_ms=float(limits["budget_ms"]),
     )
 
