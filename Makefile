@@ -79,6 +79,9 @@ bench-load: $(VENV)/dev  ## the service under load, and beside Hayhooks and Llam
 	@$(BIN)/python bench/load/run.py $(if $(DATA),--data $(DATA)) --save
 	@$(BIN)/python bench/load/peers.py $(if $(DATA),--data $(DATA)) --save
 
+bench-cost: $(VENV)/dev  ## a load level held out: predicted beside measured (minutes, nothing else running): DATA=folder
+	@$(BIN)/python bench/cost/run.py $(if $(DATA),--data $(DATA)) --save
+
 bench-tuning: $(VENV)/dev  ## what tuning is worth on real sets (an hour or two): DATA=their folder
 	@$(BIN)/python bench/tuning/run.py $(if $(DATA),--data $(DATA))
 
