@@ -131,6 +131,8 @@ def test_every_page_in_light_and_dark(page: Any, filled: tuple[Console, str], tm
         page.goto(f"{console.url}/console/{within}")
         page.locator("tbody th a").first.click()
         look(page, name, tmp_path)
+    page.goto(f"{console.url}/console/cost")
+    look(page, "cost", tmp_path)
     page.goto(f"{console.url}/console/subject")
     page.get_by_label("Value 1").fill("Desmond Halpin")
     page.get_by_role("button", name="Show").click()
@@ -147,6 +149,30 @@ def test_the_report_shows_its_own_style_under_a_strict_policy(page: Any, filled:
     page.get_by_role("link", name="The whole report").click()
     page.emulate_media(color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 22, 26)"
+
+
+def test_sliders_of_the_cost_move_its_figures(page: Any, filled: tuple[Console, str]) -> None:
+    console, _ = filled
+    page.goto(f"{console.url}/console/cost")
+    cell = page.locator("#result tbody td").first
+    before = cell.inner_text()
+    page.locator("#queries_a_day").focus()
+    page.keyboard.press("End")
+    page.wait_for_function("before => document.querySelector('#result tbody td').innerText !== before", arg=before)
+    assert page.locator("#queries_a_day-value").inner_text() == "1,000,000"
+    assert page.url.endswith("?queries_a_day=100")
+    moved = cell.inner_text()
+    page.reload()
+    assert page.locator("#result tbody td").first.inner_text() == moved
+
+
+def test_the_cost_needs_no_script(filled: tuple[Console, str]) -> None:
+    console, _ = filled
+    with console.browser("admin") as browser:
+        shown = browser.get("/console/cost", queries_a_day=100)
+        assert "1,000,000" in shown
+        assert "GPT" in shown
+        assert "between 0 and 100" in browser.get("/console/cost", status=400, queries_a_day=101)
 
 
 def test_the_keyboard_reaches_everything(page: Any, filled: tuple[Console, str]) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.core.errors import UsageError
-from freehold.measure.cost import model
+from freehold.measure.cost import model, page
 
 TODAY = date(2026, 11, 27)
 FIXED = {
@@ -34,6 +34,25 @@ def test_a_month_of_a_bought_model_by_hand():
     assert found["p95_ms"] is None
     assert {one["basis"] for one in found["assumptions"]} == {"assumed", "set by you", "price"}
     assert all(one["source"] and one["date"] for one in found["assumptions"] if one["basis"] == "price")
+
+
+def test_the_page_holds_what_was_told_and_asks_nobody():
+    figures, table = model.scenario("10k-queries-a-day", {"queries_a_day": "20000"}), model.prices()
+    result = model.compare(figures, table, today=TODAY)
+    shown = page.render(result, figures, table, title="A <month>")
+    assert "A &lt;month&gt;" in shown
+    assert all(f"{one['monthly']:,.0f}" in shown for one in result["options"])
+    assert all(one.source in shown for name, one in table.items() if any(name in o[1] for o in model.OPTIONS.values()))
+    assert "<script" not in shown
+    assert shown.count("<svg") == 3
+
+
+def test_the_curves_are_the_model_at_its_likely_figures():
+    figures, table = model.scenario("10k-queries-a-day"), model.prices()
+    for name, points in model.curves(figures, table, points=5).items():
+        for queries, euros in points:
+            at = model._at(figures, table, queries_a_day=queries)
+            assert euros == pytest.approx(float(model.OPTIONS[name][0](at)[0]))
 
 
 @given(st.integers(100, 100_000))

@@ -12,6 +12,7 @@ from rich.markup import escape
 from freehold.cli import output
 from freehold.cli.common import Json
 from freehold.core.errors import UsageError
+from freehold.core.files import write_durably
 
 
 def cost(
@@ -19,29 +20,37 @@ def cost(
     given: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A figure of yours.")] = None,
     prices: Annotated[Path | None, typer.Option(help="TOML with prices of yours, line by line.")] = None,
     load: Annotated[Path | None, typer.Option(help="Result of freehold loadtest --out: capacity and p95.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page with plots here.")] = None,
     as_json: Json = False,
 ) -> None:
     """What a month costs, self-hosted or bought, with intervals, break-even and what it hangs on."""
     from freehold.measure.cost import model
+    from freehold.measure.cost.page import render
 
     pairs = [text.partition("=") for text in given or []]
     if any(not sign for _, sign, _ in pairs):
         raise UsageError("--set takes NAME=VALUE", hint="for example --set queries_a_day=20000")
     figures = model.scenario(scenario, {name: value for name, _, value in pairs}, load)
-    told = model.compare(figures, model.prices(prices), today=datetime.now(UTC).date())
+    table = model.prices(prices)
+    told = model.compare(figures, table, today=datetime.now(UTC).date())
+    if report is not None:
+        page = render(told, figures, table, title=f"What a month costs: {scenario}")
+        write_durably(report, page.encode())
     if as_json:
         output.print_json({"scenario": scenario, **told})
         return
-    table = output.plain_table("option", "euros a month", "90 % of draws", "p95 ms", "hangs most on")
+    shown = output.plain_table("option", "euros a month", "90 % of draws", "p95 ms", "hangs most on")
     for one in told["options"]:
         low, high = one["interval"]
         p95 = "-" if one["p95_ms"] is None else f"{one['p95_ms']:,.0f}"
         most = ", ".join(swing["figure"] for swing in one["sensitivity"][:2])
-        table.add_row(escape(one["name"]), f"{one['monthly']:,.0f}", f"{low:,.0f} to {high:,.0f}", p95, most)
-    output.out.print(table)
+        shown.add_row(escape(one["name"]), f"{one['monthly']:,.0f}", f"{low:,.0f} to {high:,.0f}", p95, most)
+    output.out.print(shown)
     for one in told["break_even"]:
         queries = one["queries_a_day"]
         when = "never" if queries is None else f"from {queries:,} queries a day"
         output.out.print(escape(f"{one['self_hosted']} is cheaper than {one['bought']}: {when}"), soft_wrap=True)
     for note in told["notes"]:
         output.out.print(escape(note), soft_wrap=True)
+    if report is not None:
+        output.out.print(escape(f"plots in {report}"), soft_wrap=True)

@@ -40,6 +40,7 @@ class Visitor:
             (f"{HOME}/records", "Records", "dpo"),
             (f"{HOME}/jobs", "Jobs", "ask"),
             (f"{HOME}/live", "Live", "admin"),
+            (f"{HOME}/cost", "Cost", "admin"),
         )
         return [(path, name) for path, name, scope in parts if self.caller.may(scope)]
 

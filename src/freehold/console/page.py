@@ -17,12 +17,13 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from freehold.console import words
 from freehold.core.errors import FreeholdError
 from freehold.http.problems import Refused, problem
+from freehold.measure.cost.plots import euros
 from freehold.measure.report import figures
 from freehold.serving.fleet import Overloaded
 from freehold.serving.messages import DeadlinePassed
@@ -114,7 +115,7 @@ def see_other(path: str) -> RedirectResponse:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("freehold.console", "templates"),
+        loader=ChoiceLoader([PackageLoader("freehold.console", "templates"), PackageLoader("freehold.measure", "")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -123,7 +124,7 @@ def _environment() -> Environment:
     filters = (
         figures.measure, figures.interval, figures.change, figures.change_interval, figures.count, figures.percent,
         figures.ms, figures.duration, figures.moment, figures.clipped, figures.plain,
-        words.many, words.file_name, words.cited,
+        words.many, words.file_name, words.cited, euros,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
     environment.tests["known"] = figures.known

@@ -226,12 +226,32 @@ def _tornado(
     return sorted(swings, key=lambda swing: -abs(swing["high"] - swing["low"]))
 
 
+def curves(
+    figures: Mapping[str, Figure], table: Mapping[str, Price], *, points: int = 120
+) -> dict[str, list[tuple[float, float]]]:
+    """Option -> (queries a day, euros a month), all other figures as they likely are, ascending."""
+    grid, at = _over_queries(figures, table, points)
+    found = {name: month(at) for name, (month, _, _) in _priced(table).items()}
+    return {name: [(float(x), float(y)) for x, y in zip(grid, costs, strict=True)] for name, costs in found.items()}
+
+
+def _priced(table: Mapping[str, Price]) -> dict[str, Any]:
+    return {name: one for name, one in OPTIONS.items() if all(key in table for key in (*one[1], "usd_per_eur"))}
+
+
+def _over_queries(
+    figures: Mapping[str, Figure], table: Mapping[str, Price], points: int
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    grid = np.geomspace(10, MOST_QUERIES, points)
+    likely = {key: np.full(len(grid), value[0]) for key, value in _at(figures, table).items()}
+    return grid, likely | {"queries_a_day": grid}
+
+
 def _break_evens(figures: Mapping[str, Figure], table: Mapping[str, Price]) -> list[dict[str, Any]]:
     """Queries a day from which a GPU of one's own is cheaper than a bought model; None where it never is."""
-    kept = {name: one for name, one in OPTIONS.items() if all(key in table for key in (*one[1], "usd_per_eur"))}
+    kept = _priced(table)
     found = []
-    grid = np.geomspace(10, MOST_QUERIES, 600)
-    at = {key: np.full(len(grid), value[0]) for key, value in _at(figures, table).items()} | {"queries_a_day": grid}
+    grid, at = _over_queries(figures, table, 600)
     for own, (mine, _, kind) in kept.items():
         for other, (theirs, _, bought) in kept.items():
             if kind == "gpu" and bought == "api":
