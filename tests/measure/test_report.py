@@ -345,10 +345,12 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_colours_have_the_contrast_that_wcag_aa_asks_for() -> None:
-    css = (resources.files("freehold.measure.report") / "page.css").read_text(encoding="utf-8")
-    blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
-    schemes = [dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in blocks]
-    assert len(schemes) == 3, "light, dark and print"
+    schemes: list[dict[str, str]] = [{}, {}, {}]
+    for name in ("page.css", "plots.css"):
+        css = (resources.files("freehold.measure.report") / name).read_text(encoding="utf-8")
+        blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+        for scheme, block in zip(schemes, blocks, strict=True):  # light, dark and print
+            scheme |= dict(re.findall(r"--([\w-]+): (#\w{6})", block))
     assert len({frozenset(scheme) for scheme in schemes}) == 1, "each names every colour"
     for scheme in schemes:
         ground = scheme["bg"]
