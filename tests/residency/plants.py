@@ -245,6 +245,7 @@ def vsock(_: str) -> None:
 
 @plant
 def hugging_face(_: str) -> None:
+    os.environ.pop("HF_HUB_OFFLINE", None)  # a library that was told to stay at home would try nothing
     from huggingface_hub import HfApi
 
     HfApi(endpoint="https://hugging-face.phone.example").model_info("some/model", timeout=3)
