@@ -5,7 +5,6 @@ let waiting = 0;
 let asked = 0;
 
 function moved(event) {
-  event.target.disabled = false;
   event.target.dataset.moved = "1";
   clearTimeout(waiting);
   waiting = setTimeout(send, 120);

@@ -27,7 +27,6 @@ SLIDERS = {
 @router.get("/cost")
 async def cost(request: Request, visitor: MayAdmin) -> Response:  # noqa: ARG001
     """The form, and below it what it comes to. Parameters are the sliders' places, 0 to 100."""
-    figures = model.scenario(SCENARIO)
     places = {name: _place(request.query_params.get(name, "")) for name in SLIDERS}
     moved = {name: str(_value(name, at)) for name, at in places.items() if at is not None}
     figures = model.scenario(SCENARIO, moved)

@@ -28,6 +28,6 @@ def shown(told: Mapping[str, Any], figures: Mapping[str, Figure], table: Mapping
         **told,
         "months": plots.months(told["options"]),
         "growth": plots.growth(curves(figures, table), figures["queries_a_day"].likely),
-        "tornados": [plots.tornado(cheapest)] if cheapest else [],
+        "tornado": plots.tornado(cheapest) if cheapest else "",
         "cheapest": cheapest,
     }
