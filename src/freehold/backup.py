@@ -39,8 +39,8 @@ COPIES = "key_files"
 """Fact: where key files were written."""
 FACTS = "house/facts"
 RIGHTS = "house/rights"
-"""The unit that says of each document who may see it, for whom it is hidden, and under which hold it is: that changes,
-and a document's own unit does not.
+"""The unit that says of each document who may see it, for whom it is hidden, under which hold it is, and since when it
+is here. The document's own unit never changes.
 """
 FORMAT = 1
 _FOLDERS = ("training", "models", "experiments", "requests")
@@ -252,6 +252,7 @@ def _rights(house: House) -> dict[str, Any]:
             "groups": known.groups,
             "restricted": sorted(hidden.get(known.document_id, ())),
             "hold": to_json(holds.get(known.document_id)),
+            "entered": known.entered,
         }
         for known in house.shelf.known().values()
     }
@@ -331,6 +332,7 @@ def _take_in(house: House, units: Sequence[tuple[Path, str, bytes]], rights: Map
                 maker=founding,
                 near_duplicate=from_json(NearDuplicate, near) if near else None,
                 original=_bytes(kept["original"]),
+                entered=rights[document.id].get("entered", ""),
             )
         )
         hidden[document.id] = rights[document.id]["restricted"]

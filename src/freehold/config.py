@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from freehold.core.errors import SettingsError
+from freehold.core.retention import Retention
 from freehold.endpoints import Declared, endpoints, read_declared
 
 FILE_NAME = "freehold.toml"
@@ -199,6 +200,16 @@ class PrivacySettings:
     recipients: tuple[str, ...] = _setting((), "whom data is passed on to: they must be told of an erasure (Art. 19)")
     switch_off_days: int = _setting(30, "days after which such a model stops serving, replaced or not", low=1)
     query_retention_days: int = _setting(30, "days that the query log keeps what was asked", low=1)
+    document_retention_days: int = _setting(0, "days that a document stays, from when it came in; 0: for good", low=0)
+    document_retention: tuple[str, ...] = _setting(
+        (), "PATTERN: DAYS for sources that are like it, in place of that; the first that fits; 0: for good"
+    )
+    document_date: str = _setting("", "field of the documents with the date that days count from, where it has one")
+
+    @property
+    def retention(self) -> Retention:
+        """How long documents stay. Raises SettingsError."""
+        return Retention.read(self.document_retention, self.document_retention_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +222,7 @@ class ScheduleSettings:
     retrain_days: int = _setting(7, "between two rounds of training again without the erased; 0: never", low=0)
     reprobe_days: int = _setting(30, "between two searches for what certificates say is gone; 0: never", low=0)
     expire_days: int = _setting(1, "between two times that the query log forgets what is too old; 0: never", low=0)
+    purge_days: int = _setting(1, "between two times that documents go whose time is over; 0: never", low=0)
     watch_days: int = _setting(1, "between two looks for drift; 0: never, unless freehold watch is called", low=0)
     remedy_days: int = _setting(
         14, "least between two trainings after an alarm, where watch.retrain = run; 0: never", low=0
@@ -513,6 +525,7 @@ def _check(settings: Settings) -> None:
                 f"house.languages holds {language!r}", hint='use ISO 639-1 codes, for example ["en", "de"]'
             )
     _check_schedule(settings)
+    _ = settings.privacy.retention
     tracking = settings.tracking
     if tracking.kind != "none" and not tracking.endpoint:
         hint = 'a URL or a folder, for example endpoint = "http://127.0.0.1:5000"'

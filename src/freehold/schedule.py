@@ -17,6 +17,7 @@ from freehold.core.errors import FreeholdError, HouseBusy, SettingsError, Storag
 from freehold.core.files import write_durably
 from freehold.core.ids import canonical_json
 from freehold.core.records import from_json
+from freehold.erasing import retention
 from freehold.erasing.erase import reprobe, retrain_all
 from freehold.house import House
 from freehold.journeys.ingest import Progress
@@ -28,7 +29,7 @@ from freehold.witness import witness
 STATE = "schedule.json"
 """In a house: the last run of each task."""
 
-Task = Literal["retrain", "reprobe", "expire", "watch", "remedy", "checkpoint", "backup"]
+Task = Literal["retrain", "reprobe", "expire", "purge", "watch", "remedy", "checkpoint", "backup"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 
@@ -40,8 +41,8 @@ class Run:
     """ISO 8601 in UTC: when it began."""
     outcome: Literal["done", "failed"]
     items: int
-    """Versions looked after, certificates searched for again, questions forgotten, alarms that are open, alarms that
-    something was trained for, leaves verified, or units that are new in the backup."""
+    """Versions looked after, certificates searched for again, questions forgotten, documents removed, alarms that are
+    open, alarms that something was trained for, leaves verified, or units that are new in the backup."""
     problem: str
     """Why it failed."""
 
@@ -75,6 +76,7 @@ def planned(house: House, now: datetime | None = None) -> list[Planned]:
     every: dict[Task, int] = {
         "retrain": part.retrain_days, "reprobe": part.reprobe_days,
         "expire": part.expire_days, "watch": part.watch_days, "checkpoint": part.checkpoint_days,
+        "purge": part.purge_days if retention.is_wanted(house) else 0,
         "remedy": part.remedy_days if house.settings.watch.retrain == "run" else 0, "backup": part.backup_days,
     }  # fmt: skip
     found = []
@@ -155,6 +157,7 @@ _WORK: dict[Task, Callable[[House, Progress, datetime], int]] = {
     "retrain": lambda house, progress, _: len(retrain_all(house, progress)),
     "reprobe": lambda house, progress, _: reprobe(house, progress),
     "expire": lambda house, _, now: expire(house, now),
+    "purge": lambda house, progress, now: retention.purge(house, progress, now=now).documents,
     "watch": lambda house, progress, now: len(look(house, progress=progress, now=now).alarms),
     "remedy": lambda house, progress, now: len(remedy(house, progress, now=now)),
     "checkpoint": lambda house, _progress, _now: checkpoint(house),

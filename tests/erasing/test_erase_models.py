@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import school
 from practice import residue, told
 
 from freehold.core.errors import ModelMismatch, UsageError
+from freehold.erasing import retention
+from freehold.erasing.erase import retrain_all
 from freehold.erasing.holders import learned_from
 from freehold.erasing.retrain import reproduces
 from freehold.house import open_house
@@ -158,3 +161,29 @@ def test_what_was_trained_again_does_not_remember_them(tmp_path, minilm):
     seen, unseen = exposure.chain(tmp_path, "adapter", 8)
     assert seen.p < 1e-4  # the test can see a model that learned them
     assert unseen.p > 1e-4
+
+
+def test_what_learned_from_documents_past_their_time_is_marked_and_replaced(live, tmp_path):
+    house = tmp_path / "house"
+    shutil.copytree(live, house)
+    with open_house(house) as before:
+        (old,) = before.registry.all()
+        gone = {w.document_id for w in before.shelf.words() if KEEPER in w.text}
+        sources = [w.source for w in before.shelf.words() if KEEPER in w.text]
+    file = house / "freehold.toml"
+    limits = json.dumps([f"{source}: 1" for source in sources])
+    text = file.read_text().replace("[gate]", f'[gate]\ndataset = "{live.parent / "school"}"', 1)
+    file.write_text(text.replace("[privacy]", f"[privacy]\ndocument_retention = {limits}", 1))
+    with open_house(house) as opened:
+        later = datetime.now(UTC) + timedelta(days=2)
+        assert retention.purge(opened, lambda *_: None, now=later).documents == len(gone) == 2
+        assert opened.registry.state(old.id) == "tainted"
+        assert opened.registry.lineup().versions["adapter"] == old.id  # it serves until it is replaced
+        assert retention.purge(opened, lambda *_: None, now=later).documents == 0
+        (replaced,) = retrain_all(opened, lambda *_: None)
+        assert (replaced.version, replaced.gone, replaced.promoted) == (old.id, True, True), replaced.reason
+        new = opened.registry.get(replaced.by)
+        assert not gone & learned_from(opened, new)
+        assert retention.purge(opened, lambda *_: None, now=later).documents == 0
+    assert not (house / retention.STATE).exists()
+    assert not residue(house, "kestrel")

@@ -149,6 +149,22 @@ def test_remote_addresses_are_recipients_with_their_regions(practised: Path) -> 
     assert "llm.example.eu: eu" in told(processing, "Transfers to third countries")
 
 
+def test_how_long_documents_stay_is_what_the_house_carries_out(practised: Path) -> None:
+    limits = {
+        "privacy.document_retention_days": 3650, "privacy.document_retention": ("*/wordings/*: 0",),
+        "privacy.document_date": "settled",
+    }  # fmt: skip
+    with open_house(practised) as house:
+        assert "records.retention" in KINDS["processing"](facts_of(house, NOW)).to_fill
+        house.settings = house.settings.with_values(limits, origin="test")
+        processing = KINDS["processing"](facts_of(house, NOW))
+    assert "records.retention" not in processing.to_fill
+    lines = told(processing, "Documents")
+    assert "what is like */wordings/*: for good" in lines
+    assert "all else: 3,650 days, then removed" in lines
+    assert "counted from the date in the field settled" in lines
+
+
 def test_the_same_house_gives_the_same_bytes_and_a_leaf_with_their_digest(practised: Path, tmp_path: Path) -> None:
     shutil.copytree(practised, tmp_path / "house")
     with open_house(tmp_path / "house") as house:

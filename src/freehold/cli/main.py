@@ -24,6 +24,7 @@ from freehold.cli import (
     measured,
     models,
     output,
+    purge,
     records,
     schedule,
     serve,
@@ -206,6 +207,7 @@ app.command()(measure.gate)
 app.command()(erase.erase)
 app.command()(erase.retrain)
 app.command()(erase.survey)
+app.command()(purge.purge)
 app.command()(erase.verify)
 app.command()(backup.backup)
 app.command()(backup.restore)

@@ -134,7 +134,7 @@ def print_ingest(report: IngestReport) -> None:
         out.print(f"\n[yellow]{many(len(report.quarantined), 'file')} could not be read and stay out:[/]")
         _print_quarantine(report.quarantined)
     if report.refused:
-        out.print(f"\n[yellow]{many(len(report.refused), 'document')} refused, since somebody was erased:[/]")
+        out.print(f"\n[yellow]{many(len(report.refused), 'document')} refused:[/]")
         _print_quarantine(report.refused)
         out.print("if they may come in all the same, say why: --allow-erased namesake", soft_wrap=True)
     if report.near_duplicates:

@@ -15,7 +15,8 @@ from freehold.core.errors import UsageError
 from freehold.schedule import TASKS, Planned, Task, planned, run_due, run_now
 
 _ITEMS: dict[Task, tuple[str, ...]] = {
-    "retrain": ("model version",), "reprobe": ("certificate",), "expire": ("old question",), "watch": ("open alarm",),
+    "retrain": ("model version",), "reprobe": ("certificate",), "expire": ("old question",),
+    "purge": ("old document",), "watch": ("open alarm",),
     "remedy": ("alarm",), "checkpoint": ("leaf", "leaves"), "backup": ("new unit",),
 }  # fmt: skip
 

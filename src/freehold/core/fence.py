@@ -1,4 +1,6 @@
-"""The fence: what keeps an erased person from coming back with the next ingest, and the port of who keeps it."""
+"""The fence: what keeps an erased person, or a document whose time was over, from coming back with the next ingest, and
+the port of who keeps it.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,10 @@ from typing import Literal, Protocol
 
 from freehold.core.erasure import Subject
 
-Reason = Literal["same_file", "same_text", "names_person", "resembles"]
-"""By what a document was known: its bytes, its text, somebody in it, or most of its wording."""
+Reason = Literal["same_file", "same_text", "names_person", "resembles", "past_retention"]
+"""By what a document was known: its bytes, its text, somebody in it, or most of its wording; or, by its bytes or text,
+that it went because its time was over.
+"""
 
 Override = Literal["namesake", "new-relationship", "legal-obligation", "consent", "mistaken-erasure"]
 """Why a document may come in all the same. It stands in the ledger, so it is one of these and no free text."""
@@ -39,8 +43,8 @@ class Fence(Protocol):
         """Fence a person out by what identifies them; durable on return."""
         ...
 
-    def put_documents(self, request: str, prints: Sequence[Print]) -> None:
-        """Fence documents out; durable on return."""
+    def put_documents(self, request: str, prints: Sequence[Print], *, past_retention: bool = False) -> None:
+        """Fence documents out, for somebody's sake or because their time is over; durable on return."""
         ...
 
     def refusal(self, seen: Print) -> Reason | None:

@@ -27,6 +27,7 @@ Kind = Literal[
     "erasure.erased",
     "erasure.certified",
     "erasure.closed",
+    "retention.purged",
     "fence.overridden",
     "restriction.set",
     "restriction.lifted",
@@ -45,7 +46,7 @@ Kind = Literal[
     "remedy.tried",
 ]
 
-_IDS = {"house", "request", "version", "restriction", "backup", "document", "experiment", "alarm"}
+_IDS = {"house", "request", "version", "restriction", "backup", "document", "experiment", "alarm", "purge"}
 _DIGESTS = {"settings", "commitments", "weights", "manifest", "certificate", "records", "statement"}
 _COUNTS = {
     "revision", "documents", "chunks", "lineup", "deleted", "redacted", "asked", "held", "keys", "items", "entries",
@@ -58,7 +59,7 @@ _CODES: Mapping[str, frozenset[str]] = {
     "basis": frozenset(f"17(3)({letter})" for letter in "abcde"),
     "ground": frozenset({*(f"17(1)({letter})" for letter in "abcdef"), "retention-expiry", "controller-initiative"}),
     "clock": frozenset({"went-back"}),
-    "task": frozenset({"retrain", "reprobe", "expire", "watch", "remedy", "checkpoint", "backup"}),
+    "task": frozenset({"retrain", "reprobe", "expire", "purge", "watch", "remedy", "checkpoint", "backup"}),
     "outcome": frozenset({"done", "failed", "promoted", "refused", "no-gain"}),
 }
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")

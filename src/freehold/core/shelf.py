@@ -54,6 +54,8 @@ class Entry:
     near_duplicate: NearDuplicate | None = None
     original: bytes | None = None
     """The file's bytes, kept sealed; None for records that came as text."""
+    entered: str = ""
+    """When it came in, ISO 8601 in UTC, where it was here before in another form; empty: now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Known:
     sha256: str
     recipe: str
     groups: Groups = ()
+    entered: str = ""
+    """When it came in, ISO 8601 in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,18 @@ class Listed:
     characters: int
     metadata: Mapping[str, str]
     groups: Groups
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """Since when a document is here."""
+
+    id: str
+    source: str
+    entered: str
+    """ISO 8601 in UTC."""
+    stated: str
+    """A date that it states itself, as it stands there; empty where it states none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from functools import partial
 from freehold.backup import export_keys
 from freehold.core.erasure import ErasureRequest, Ground, Subject
 from freehold.core.errors import HouseBusy, NeedsPerson, UsageError
+from freehold.erasing import retention
 from freehold.erasing.certify import Certified, certify
 from freehold.erasing.holders import WAIT
 from freehold.erasing.retrain import Replaced, retrain
@@ -79,9 +80,11 @@ def request_for(house: House, reference: str) -> tuple[ErasureRequest, Subject]:
 
 
 def retrain_all(house: House, progress: Progress) -> Sequence[Replaced]:
-    """What all open requests left tainted, trained again; see ``freehold.erasing.retrain``."""
+    """What all open requests, and documents whose time was over, left tainted, trained again; see
+    ``freehold.erasing.retrain``.
+    """
     requests = requests_of(house)
-    sets: dict[str, str] = {}
+    sets: dict[str, str] = dict(retention.tainted_sets(house))
     for request in requests.all():
         sets |= request.sets
     replaced = retrain(house, sets, progress=progress)

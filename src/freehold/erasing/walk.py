@@ -358,15 +358,18 @@ def put_instead(
     shelf = house.shelf
     prints = []
     stay = {}
+    entered = {}
     for document_id, raw in instead.items():
         entry = shelf.entry(document_id)
         document = entry.document
         if raw is not None:
             stay[document_id] = (raw, document.groups)
+            entered[document_id] = entry.entered
         signature = entry.signature if raw is None else b""
         prints.append(Print(entry.sha256, document.text, document.source, signature))
     shelf.fence.put_documents(request, prints)
-    entries = entries_of(list(stay.values()), shelf, house.workshop())
+    made_anew = entries_of(list(stay.values()), shelf, house.workshop())
+    entries = [replace(entry, entered=entered[old]) for old, entry in zip(stay, made_anew, strict=True)]
     made = {old: entry.document.id for old, entry in zip(stay, entries, strict=True)}
     hidden = shelf.restricted()
     hide = {new: [one for one in hidden.get(old, ()) if one != request] for old, new in made.items()}

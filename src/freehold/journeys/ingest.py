@@ -92,7 +92,9 @@ class IngestReport:
     regrouped: int = 0
     """Documents that were here and belong to other groups than before."""
     refused: list[Quarantined] = field(default_factory=list)
-    """Sources that speak of somebody who was erased. Unlike the quarantine, nothing of them is kept."""
+    """Sources that speak of somebody who was erased, or whose time was over. Unlike the quarantine, nothing of them is
+    kept.
+    """
 
 
 REFUSED = "erased"
@@ -102,6 +104,7 @@ _REFUSALS = {
     "same_text": "its text was erased for somebody",
     "names_person": "it names somebody who was erased",
     "resembles": "it is nearly a document that was erased for somebody",
+    "past_retention": "it went because its time was over",
 }
 
 Progress = Callable[[str, int, int], None]
@@ -154,11 +157,13 @@ def ingest(
         while not committed:  # again where somebody was fenced out meanwhile
             epoch = fence.epoch if fence else None
             repeats.forget(draft.document.id for draft in drafts)
-            drafts = _let_in(drafts, fence, report)
+            drafts = _let_in(drafts, fence, known, report)
             replaced = [known[d.raw.source].document_id for d in drafts if d.raw.source in known]
             repeats.forget(replaced)
             vectors = _vectors(drafts, shelf, workshop, report)
-            entries = [_entry(draft, workshop, vectors, repeats) for draft in drafts]
+            entries = [
+                replace(_entry(draft, workshop, vectors, repeats), entered=_entered(draft, known)) for draft in drafts
+            ]
             read_again = [d.raw.source for d in drafts if d.raw.source in quarantined]
             changes = Changes(add=entries, remove=replaced, quarantine=rejected, release=read_again, epoch=epoch)
             committed = shelf.commit(changes)
@@ -174,19 +179,27 @@ def ingest(
     return report
 
 
-def _let_in(drafts: Sequence[_Draft], fence: Fence | None, report: IngestReport) -> list[_Draft]:
-    """The drafts that the fence lets in; the others are told of."""
+def _let_in(
+    drafts: Sequence[_Draft], fence: Fence | None, known: Mapping[str, Known], report: IngestReport
+) -> list[_Draft]:
+    """The drafts that the fence lets in; the others are told of. A copy whose own time is not over is let in anew."""
     if fence is None:
         return list(drafts)
     allowed = []
     for draft in drafts:
         raw = draft.raw
         reason = fence.refusal(Print(raw.sha256, raw.parsed.text, raw.source, raw.signature))
-        if reason is None:
+        if reason is None or (reason == "past_retention" and _entered(draft, known)):
             allowed.append(draft)
         else:
             report.refused.append(Quarantined(raw.source, REFUSED, _REFUSALS[reason], sha256=raw.sha256))
     return allowed
+
+
+def _entered(draft: _Draft, known: Mapping[str, Known]) -> str:
+    """When a document came in that is here with the same bytes, and is only made anew; else empty."""
+    before = known.get(draft.raw.source)
+    return before.entered if before and before.sha256 == draft.raw.sha256 else ""
 
 
 def _unchanged(known: Known | None, sha256: str, recipe: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from freehold.core.experiment import DatasetInfo
 from freehold.core.training import Manifest
 from freehold.records.facts import Facts, many, page
+from freehold.records.house import documents_stay
 from freehold.records.lines import Evidence, Line, Record, Section
 from freehold.records.models import learned
 
@@ -89,7 +90,7 @@ def _documents(facts: Facts) -> Section:
                 ("whoever may see them, and whom the record of processing names as a recipient",),
                 (*facts.setting("privacy.recipients"), *page("search#who-sees-what")),
             ),
-            facts.own("maintenance", "How long they stay", "records.retention"),
+            documents_stay(facts, "maintenance", "How long they stay"),
         ),
     )
 

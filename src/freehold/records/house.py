@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from freehold.core.erasure import STAGES
 from freehold.records.facts import NONE, Facts, many, page
 from freehold.records.lines import Line
@@ -59,6 +61,28 @@ def transfers(facts: Facts, point: str) -> Line:
     return facts.also(line, *told, evidence=facts.setting("house.regions"))
 
 
+def documents_stay(facts: Facts, point: str, topic: str) -> Line:
+    """How long documents stay: what the house carries out, and what the controller says of their categories."""
+    part = facts.settings.privacy
+    line = facts.own(point, topic, "records.retention")
+    retention = part.retention
+    if not retention:
+        return line
+    told = [f"what is like {pattern}: {_days(days)}" for pattern, days in retention.rules]
+    told += [f"{'all else' if retention.rules else 'all'}: {_days(retention.otherwise)}"]
+    since = f"the date in the field {part.document_date}, else the day on which it came in"
+    told += [
+        f"counted from {since if part.document_date else 'the day on which it came in'}; what is under a hold stays"
+    ]
+    keys = ("privacy.document_retention_days", "privacy.document_retention", "privacy.document_date")
+    evidence = (*facts.setting(*keys), *facts.leaf("retention.purged"), *page("operations#retention"))
+    return replace(facts.also(line, *told, evidence=evidence), to_fill=())
+
+
+def _days(days: int) -> str:
+    return f"{many(days, 'day')}, then removed from the house and its backups" if days else "for good"
+
+
 def time_limits(facts: Facts, point: str) -> list[Line]:
     """How long each kind of data stays."""
     settings = facts.settings
@@ -72,7 +96,7 @@ def time_limits(facts: Facts, point: str) -> list[Line]:
     )
     off = settings.privacy.switch_off_days
     return [
-        facts.own(point, "Documents", "records.retention"),
+        documents_stay(facts, point, "Documents"),
         query_log(facts, point),
         Line(
             point,

@@ -20,6 +20,7 @@ from freehold.core.faults import step
 from freehold.core.shelf import (
     Changes,
     ChunkView,
+    Dated,
     Entry,
     Indexable,
     Known,
@@ -140,8 +141,8 @@ class Catalog(Access, Sketches):
 
     def known(self) -> Mapping[str, Known]:
         d = t.documents.c
-        rows = self._rows(sa.select(d.source, d.id, d.sha256, d.recipe, d.access))
-        return {r.source: Known(r.id, r.sha256, r.recipe, of_label(r.access)) for r in rows}
+        rows = self._rows(sa.select(d.source, d.id, d.sha256, d.recipe, d.access, d.ingested_at))
+        return {r.source: Known(r.id, r.sha256, r.recipe, of_label(r.access), r.ingested_at) for r in rows}
 
     def quarantined(self) -> Mapping[str, Quarantined]:
         return {
@@ -274,6 +275,7 @@ class Catalog(Access, Sketches):
             vectors=(),
             maker="",
             near_duplicate=near,
+            entered=row.ingested_at,
         )
 
     def made(self, document_id: str) -> Mapping[str, Mapping[str, tuple[bytes, Vectors]]]:
@@ -331,6 +333,14 @@ class Catalog(Access, Sketches):
         d, hidden = t.documents.c, sa.select(t.restrictions.c.document_id)
         query = sa.select(d.id, d.ingested_at).where(d.id.not_in(hidden)).order_by(d.ingested_at, d.id)
         return [(row.id, row.ingested_at) for row in self._rows(query)]
+
+    def dated(self, field: str) -> list[Dated]:
+        """Since when each document is here, oldest first, restricted ones included, with what it states in a field of
+        its metadata.
+        """
+        d = t.documents.c
+        rows = self._rows(sa.select(d.id, d.source, d.ingested_at, d.metadata).order_by(d.ingested_at, d.id))
+        return [Dated(row.id, row.source, row.ingested_at, row.metadata.get(field, "")) for row in rows]
 
     def document_vectors(self, document_ids: Collection[str], maker: str) -> dict[str, Float32]:
         """Document id -> float32 (dim,), the mean of the dense vectors that ``maker`` made of its chunks.
@@ -490,7 +500,7 @@ def _document_row(entry: Entry, now: str) -> dict[str, object]:
         "near_duplicate_of": duplicate.document_id if duplicate else None,
         "near_duplicate_similarity": duplicate.similarity if duplicate else None,
         "sealed": entry.original is not None,
-        "ingested_at": now,
+        "ingested_at": entry.entered or now,
         "access": label(document.groups),
     }
 

@@ -70,11 +70,11 @@ class HouseFence:
                 rows[digest] = _row(digest, request, "names_person", words=form.count(" ") + 1)
         self._put(rows.values(), ())
 
-    def put_documents(self, request: str, prints: Sequence[Print]) -> None:
+    def put_documents(self, request: str, prints: Sequence[Print], *, past_retention: bool = False) -> None:
         rows = {}
         for seen in prints:
-            for reason, digest in self._digests(seen).items():
-                rows[digest] = _row(digest, request, reason, words=0)
+            for known_by, digest in self._digests(seen).items():
+                rows[digest] = _row(digest, request, "past_retention" if past_retention else known_by, words=0)
         veiled = [{"request": request, "veiled": self._veiled(p.signature)} for p in prints if p.signature]
         self._put(rows.values(), veiled)
 
@@ -91,8 +91,9 @@ class HouseFence:
         known, lengths, veiled = self._known()
         if not known and not veiled:
             return None
-        for reason, digest in self._digests(seen).items():
-            if digest in known:
+        reasons = [known[digest] for digest in self._digests(seen).values() if digest in known]
+        for reason in reasons:
+            if not _is_past(reason):
                 return reason
         whole = f"{seen.source}\n{seen.text}"
         if lengths and any(self._digest("person", form) in known for form in set(text_forms(whole, lengths))):
@@ -101,7 +102,7 @@ class HouseFence:
             mine = self._veiled(seen.signature)
             if any(similarity(mine, other) >= RESEMBLES for other in veiled):
                 return "resembles"
-        return None
+        return next(iter(reasons), None)
 
     def remove(self, request: str) -> None:
         with guarded(self._path), self._engine.begin() as c:
@@ -139,9 +140,10 @@ class HouseFence:
         epoch = self.epoch
         if self._read is None or self._read[0] != epoch:
             with guarded(self._path), self._engine.connect() as c:
-                rows = c.execute(sa.select(_prints)).all()
+                rows = list(c.execute(sa.select(_prints)))
                 veiled = [row.veiled for row in c.execute(sa.select(_signatures)).all()]
             lengths = tuple(sorted({row.words for row in rows if row.words}))
+            rows.sort(key=lambda row: not _is_past(row.reason))  # what was erased for somebody stays that
             self._read = (epoch, {row.digest: row.reason for row in rows}, lengths, veiled)
         return self._read[1:]
 
@@ -163,6 +165,10 @@ class HouseFence:
             for at, value in enumerate(values)
         )
         return b"".join(veil)
+
+
+def _is_past(reason: Reason) -> bool:
+    return reason == "past_retention"
 
 
 def _row(digest: bytes, request: str, reason: Reason, *, words: int) -> Mapping[str, object]:
