@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
 # The CPU build where an index has one by this name; a plain torch may be a CUDA build of several gigabytes.
 TORCH  ?= torch==2.13.0
-.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-drift bench-tuning bench-erasure bench-erasure-peers bench-load deploy-check docs clean
+.PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-drift bench-tuning bench-erasure bench-erasure-peers bench-load bench-cost deploy-check docs clean
 
 help:             ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -79,7 +79,7 @@ bench-load: $(VENV)/dev  ## the service under load, and beside Hayhooks and Llam
 	@$(BIN)/python bench/load/run.py $(if $(DATA),--data $(DATA)) --save
 	@$(BIN)/python bench/load/peers.py $(if $(DATA),--data $(DATA)) --save
 
-bench-cost: $(VENV)/dev  ## a load level held out: predicted beside measured (minutes, nothing else running): DATA=folder
+bench-cost: $(VENV)/dev  ## load levels held out: predicted beside measured (ten minutes, nothing else running): DATA=folder
 	@$(BIN)/python bench/cost/run.py $(if $(DATA),--data $(DATA)) --save
 
 bench-tuning: $(VENV)/dev  ## what tuning is worth on real sets (an hour or two): DATA=their folder

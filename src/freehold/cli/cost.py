@@ -18,38 +18,48 @@ from freehold.core.files import write_durably
 def cost(
     scenario: Annotated[str, typer.Option(help="What is asked of the house.")] = "10k-queries-a-day",
     given: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A figure of yours.")] = None,
-    prices: Annotated[Path | None, typer.Option(help="TOML with prices of yours, line by line.")] = None,
+    own_prices: Annotated[
+        Path | None, typer.Option("--prices", help="TOML with prices of yours, line by line.")
+    ] = None,
     load: Annotated[Path | None, typer.Option(help="Result of freehold loadtest --out: capacity and p95.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page with plots here.")] = None,
     as_json: Json = False,
 ) -> None:
     """What a month costs, self-hosted or bought, with intervals, break-even and what it hangs on."""
-    from freehold.measure.cost import model
+    from freehold.measure.cost import compare, figures, prices
     from freehold.measure.cost.page import render
 
     pairs = [text.partition("=") for text in given or []]
     if any(not sign for _, sign, _ in pairs):
         raise UsageError("--set takes NAME=VALUE", hint="for example --set queries_a_day=20000")
-    figures = model.scenario(scenario, {name: value for name, _, value in pairs}, load)
-    table = model.prices(prices)
-    told = model.compare(figures, table, today=datetime.now(UTC).date())
+    chosen = figures.scenario(scenario, {name: value for name, _, value in pairs}, load)
+    table = prices.prices(own_prices)
+    told = compare.compare(chosen, table, today=datetime.now(UTC).date())
     if report is not None:
-        page = render(told, figures, table, title=f"What a month costs: {scenario}")
+        page = render(told, chosen, table, title=f"What a month costs: {scenario}")
         write_durably(report, page.encode())
     if as_json:
         output.print_json({"scenario": scenario, **told})
         return
-    shown = output.plain_table("option", "euros a month", "90 % of draws", "p95 ms", "hangs most on")
+    target_ms = told["latency_target_ms"]
+    shown = output.plain_table(
+        "option", "euros a month", "90 % of draws", "p95 ms", f"within {target_ms:,.0f} ms", "machines", "hangs most on"
+    )
     for one in told["options"]:
         low, high = one["interval"]
-        p95 = "-" if one["p95_ms"] is None else f"{one['p95_ms']:,.0f}"
+        machines = f"{one['servers']}" + (f" + {one['gpus']} GPU" if one["gpus"] else "")
         most = ", ".join(swing["figure"] for swing in one["sensitivity"][:2])
-        shown.add_row(escape(one["name"]), f"{one['monthly']:,.0f}", f"{low:,.0f} to {high:,.0f}", p95, most)
+        shown.add_row(
+            escape(one["name"]), f"{one['monthly']:,.0f}", f"{low:,.0f} to {high:,.0f}", f"{one['p95_ms']:,.0f}",
+            f"{one['meets_target']:.0%} of draws", machines, most,
+        )  # fmt: skip
     output.out.print(shown)
     for one in told["break_even"]:
         queries = one["queries_a_day"]
         when = "never" if queries is None else f"from {queries:,} queries a day"
-        output.out.print(escape(f"{one['self_hosted']} is cheaper than {one['bought']}: {when}"), soft_wrap=True)
+        hangs = ", ".join(move["figure"] for move in one["sensitivity"])
+        told_so = f"{one['self_hosted']} is cheaper than {one['bought']}: {when}" + (f" ({hangs})" if hangs else "")
+        output.out.print(escape(told_so), soft_wrap=True)
     for note in told["notes"]:
         output.out.print(escape(note), soft_wrap=True)
     if report is not None:

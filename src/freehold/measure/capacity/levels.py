@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
@@ -63,6 +64,9 @@ class Run:
     max_ms: float | None
     errors: Mapping[str, int]
     slices_per_s: tuple[float, ...]
+    """By part in time, as are the next two; 0 where nothing was answered."""
+    slices_mean_ms: tuple[float, ...]
+    slices_p95_ms: tuple[float, ...]
     client_cpu: float
     client_lag_ms: float
     saturated: str
@@ -126,7 +130,8 @@ def summary(seen: Mapping[str, object], level: Level, seconds: float) -> Run:
     lags = np.array(cast("list[float]", seen["lag_ms"]) or [0.0])
     cpu, lag = float(str(seen["cpu_s"])) / took, float(np.quantile(lags, 0.95))
     ends = at + ms / 1000
-    counts, _ = np.histogram(ends, bins=SLICES, range=(0, seconds))
+    counts, edges = np.histogram(ends, bins=SLICES, range=(0, seconds))
+    parts = [ms[(ends >= start) & (ends < end)] for start, end in itertools.pairwise(edges)]
     return Run(
         clients=level.clients,
         rate_per_s=level.rate_per_s,
@@ -140,9 +145,38 @@ def summary(seen: Mapping[str, object], level: Level, seconds: float) -> Run:
         max_ms=float(ms.max()) if len(ms) else None,
         errors=errors,
         slices_per_s=tuple((counts * SLICES / seconds).round(3).tolist()),
+        slices_mean_ms=tuple(round(float(part.mean()), 3) if len(part) else 0.0 for part in parts),
+        slices_p95_ms=tuple(
+            float(np.quantile(part, 0.95, method="inverted_cdf")) if len(part) else 0.0 for part in parts
+        ),
         client_cpu=round(cpu, 3),
         client_lag_ms=round(lag, 2),
         saturated=_saturated(cpu, lag, q.p95 or 0.0),
+    )
+
+
+def resampled(run: Run, rng: np.random.Generator) -> Run:
+    """The level as it might have been: its parts in time drawn again, with replacement.
+
+    What varies between the parts is what the level's rate, mean and p95 are uncertain by, correlation in time included
+    (batch means; Seila 1982 for quantiles).
+    """
+    rates = np.array(run.slices_per_s)
+    drawn = rng.integers(0, len(rates), len(rates))
+    if not rates[drawn].any():
+        return run
+
+    def again(value: float | None, parts: tuple[float, ...]) -> float | None:
+        if value is None:
+            return None
+        of = np.array(parts)
+        return value * float(np.average(of[drawn], weights=rates[drawn]) / np.average(of, weights=rates))
+
+    return replace(
+        run,
+        per_s=run.per_s * float(rates[drawn].mean() / rates.mean()),
+        mean_ms=again(run.mean_ms, run.slices_mean_ms),
+        p95_ms=again(run.p95_ms, run.slices_p95_ms),
     )
 
 

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from freehold.core.errors import UsageError
-from freehold.measure.capacity.levels import Run
+from freehold.measure.capacity.levels import Run, resampled
 
 FEWEST = 3
 RESAMPLES = 1000
@@ -82,24 +81,26 @@ def forecast(runs: Sequence[Run], clients: float, *, resamples: int = RESAMPLES,
     interpolated over log N. Intervals are those of a bootstrap over the levels' parts in time.
     """
     used = closed(runs)
-    law = fit([run.clients for run in used], [run.per_s for run in used])
+
+    def told(levels: Sequence[Run]) -> tuple[float, float]:
+        per_s = fit([run.clients for run in levels], [run.per_s for run in levels]).per_s(clients)
+        return per_s, 1000 * clients / per_s * _tail(levels, clients)
+
     rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(resamples):
-        rates = [float(rng.choice(run.slices_per_s, len(run.slices_per_s)).mean()) for run in used]
-        if min(rates) > 0:
-            drawn.append(fit([run.clients for run in used], rates).per_s(clients))
-    rates_drawn: NDArray[np.float64] = np.array(drawn or [law.per_s(clients)])
-    low, high = (float(value) for value in np.quantile(rates_drawn, [0.025, 0.975]))
-    tail = _tail(used, clients)
-    p95 = [1000 * clients / rate * tail for rate in (law.per_s(clients), high, low)]
-    return Forecast(clients, law.per_s(clients), (low, high), p95[0], (p95[1], p95[2]))
+    drawn = np.array([told([resampled(run, rng) for run in used]) for _ in range(resamples)])
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0).tolist()
+    per_s, p95_ms = told(used)
+    return Forecast(clients, per_s, (low[0], high[0]), p95_ms, (low[1], high[1]))
+
+
+def tails(runs: Sequence[Run]) -> list[tuple[float, float]]:
+    """(clients, how many times the mean the p95 is), ascending. Raises UsageError where no level has a p95."""
+    known = sorted((float(run.clients), run.p95_ms / run.mean_ms) for run in runs if run.p95_ms and run.mean_ms)
+    if not known:
+        raise UsageError("no level has answers enough for a p95", hint="measure longer: --seconds 30")
+    return known
 
 
 def _tail(runs: Sequence[Run], clients: float) -> float:
-    """How many times the mean the p95 is."""
-    known = sorted((run.clients, run.p95_ms / run.mean_ms) for run in runs if run.p95_ms and run.mean_ms)
-    if not known:
-        raise UsageError("no level has answers enough for a p95", hint="measure longer: --seconds 30")
-    at, ratios = zip(*known, strict=True)
+    at, ratios = zip(*tails(runs), strict=True)
     return float(np.interp(np.log(clients), np.log(at), ratios))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from freehold.core.errors import UsageError
 from freehold.core.files import write_durably
-from freehold.measure.capacity import scaling
+from freehold.measure.capacity import queueing, scaling
 from freehold.measure.capacity.levels import Level, Run, Target, bodies, measure
 from freehold.measure.capacity.scaling import Law
 
@@ -121,8 +121,27 @@ def remarks(trial: Trial) -> list[str]:
         law = trial.law
         peak = f"; most throughput at {law.best:.0f} clients" if law.kappa > 0 else ""
         lines.append(f"law: {law.lam:.1f}/s alone, {law.sigma:.1%} in line, {law.kappa:.2%} to keep in step{peak}")
+        lines += _foretold(trial)
     elif any(one.clients for one in trial.runs):
         lines.append("no law fitted: that takes three numbers of clients at which the client is not saturated")
+    return lines
+
+
+def _foretold(trial: Trial) -> list[str]:
+    """What the closed-loop levels say of the open ones, beside what those did: they had no part in the fit."""
+    lines = []
+    for one in trial.runs:
+        if one.clients or one.saturated or not one.p95_ms:
+            continue
+        try:
+            told = queueing.forecast(trial.runs, one.per_s, resamples=200)
+        except UsageError as too_much:
+            lines.append(f"{one.rate_per_s:g} a second: {too_much}")
+            continue
+        low, high = told.p95_interval
+        off = told.p95_ms / one.p95_ms - 1
+        between = f"{told.p95_ms:,.0f} ms [{low:,.0f}, {high:,.0f}]"
+        lines.append(f"{one.rate_per_s:g} a second: p95 foretold {between}, measured {one.p95_ms:,.0f} ms ({off:+.0%})")
     return lines
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from freehold.measure.cost import plots
-from freehold.measure.cost.model import Figure, Price, curves
+from freehold.measure.cost.compare import curves
+from freehold.measure.cost.figures import Figure
+from freehold.measure.cost.prices import Price
 
 
 def render(told: Mapping[str, Any], figures: Mapping[str, Figure], table: Mapping[str, Price], *, title: str) -> str:
