@@ -55,8 +55,11 @@ def cost(
         )  # fmt: skip
     output.out.print(shown)
     for one in told["break_even"]:
-        queries = one["queries_a_day"]
-        when = "never" if queries is None else f"from {queries:,} queries a day"
+        if one["self_hosted"] is None:
+            told_so = f"no GPU that holds the target is ever cheaper than {one['bought']}"
+            output.out.print(escape(told_so), soft_wrap=True)
+            continue
+        when = f"from {one['queries_a_day']:,} queries a day"
         hangs = ", ".join(move["figure"] for move in one["sensitivity"])
         told_so = f"{one['self_hosted']} is cheaper than {one['bought']}: {when}" + (f" ({hangs})" if hangs else "")
         output.out.print(escape(told_so), soft_wrap=True)

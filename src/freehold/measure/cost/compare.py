@@ -46,6 +46,7 @@ def _told(
     found = month(option, drawn, machines)
     return {
         "name": option.name,
+        "kind": option.kind,
         "monthly": round(float(np.median(found.euros)), 2),
         "interval": _interval(found.euros, 2),
         "p95_ms": round(float(np.median(found.p95_ms)), 1),
@@ -135,10 +136,10 @@ def _from(mine: Values, theirs: Values, queries: Values) -> int | None:
 
 
 def _earliest(break_evens: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """For each bought option the first GPU that beats it."""
+    """For each bought option the first GPU that beats it; none where none ever does."""
     found: dict[str, Mapping[str, Any]] = {}
     for one in break_evens:
-        best = found.setdefault(one["bought"], one)
+        best = found.setdefault(one["bought"], {**one, "self_hosted": None, "queries_a_day": None})
         if (one["queries_a_day"] or NEVER) < (best["queries_a_day"] or NEVER):
             found[one["bought"]] = one
     return list(found.values())
@@ -154,7 +155,7 @@ def _moved(
     for place, key in enumerate(ranged):
         at[key][200 * place : 200 * place + 200] = np.repeat([figures[key].low, figures[key].high], 100)
     by_name = {one.name: one for one in OPTIONS}
-    named = {pair[side] for pair in pairs for side in ("self_hosted", "bought")}
+    named = {pair[side] for pair in pairs if pair["self_hosted"] for side in ("self_hosted", "bought")}
     machines = machines_of(at)
     costs = {name: _within(by_name[name], at, machines).reshape(-1, 2, 100) for name in sorted(named)}
 
@@ -168,7 +169,7 @@ def _moved(
         wide = [one for one in told if one["low"] != one["high"]]
         return sorted(wide, key=lambda one: -abs(math.log((one["low"] or NEVER) / (one["high"] or NEVER))))
 
-    return [{**pair, "sensitivity": moves(pair)[:3]} for pair in pairs]
+    return [{**pair, "sensitivity": moves(pair)[:3] if pair["self_hosted"] else []} for pair in pairs]
 
 
 def _assumptions(option: Option, figures: Mapping[str, Figure], table: Mapping[str, Price]) -> list[dict[str, Any]]:

@@ -111,20 +111,20 @@ STORES = {
     "qdrant": ("qdrant_gb",),
 }
 OPTIONS = (
-    Option("self-hosted CPU, answers are quotes (OVHcloud RISE-S)", "ovh_rise_s"),
-    Option("self-hosted CPU, answers are quotes (Hetzner CCX33)", "hetzner_ccx33"),
-    Option("self-hosted CPU, answers are quotes (AWS Frankfurt)", "aws_m6a_2xlarge"),
-    Option("self-hosted CPU, answers are quotes (bought server)", "owned"),
-    Option("self-hosted CPU + L4 with vLLM, 8B model (OVHcloud)", "ovh_rise_s", "ovh_l4", gpu_kind="l4"),
-    Option("self-hosted CPU + L40S with vLLM, 8B model (OVHcloud)", "ovh_rise_s", "ovh_l40s", gpu_kind="l40s"),
-    Option("self-hosted CPU + A100 with vLLM, 8B model (OVHcloud)", "ovh_rise_s", "ovh_a100", gpu_kind="a100"),
-    Option("self-hosted CPU + H100 with vLLM, 8B model (OVHcloud)", "ovh_rise_s", "ovh_h100", gpu_kind="h100"),
-    Option("self-hosted CPU + H100 with vLLM, 8B model (Scaleway)", "ovh_rise_s", "scaleway_h100", gpu_kind="h100"),
-    Option("self-hosted CPU + Hetzner GEX45 with vLLM, 8B model", "hetzner_ccx33", "hetzner_gex45", 1.0, "rtx4000"),
+    Option("CPU, answers are quotes (OVHcloud RISE-S)", "ovh_rise_s"),
+    Option("CPU, answers are quotes (Hetzner CCX33)", "hetzner_ccx33"),
+    Option("CPU, answers are quotes (AWS Frankfurt)", "aws_m6a_2xlarge"),
+    Option("CPU, answers are quotes (bought server)", "owned"),
+    Option("CPU + L4, vLLM with an 8B model (OVHcloud)", "ovh_rise_s", "ovh_l4", gpu_kind="l4"),
+    Option("CPU + L40S, vLLM with an 8B model (OVHcloud)", "ovh_rise_s", "ovh_l40s", gpu_kind="l40s"),
+    Option("CPU + A100, vLLM with an 8B model (OVHcloud)", "ovh_rise_s", "ovh_a100", gpu_kind="a100"),
+    Option("CPU + H100, vLLM with an 8B model (OVHcloud)", "ovh_rise_s", "ovh_h100", gpu_kind="h100"),
+    Option("CPU + H100, vLLM with an 8B model (Scaleway)", "ovh_rise_s", "scaleway_h100", gpu_kind="h100"),
+    Option("CPU + GEX45, vLLM with an 8B model (Hetzner)", "hetzner_ccx33", "hetzner_gex45", 1.0, "rtx4000"),
     Option("own search + Mistral Large 4 API", "ovh_rise_s", api="mistral_large"),
     Option("own search + GPT-6 Luna API", "ovh_rise_s", api="openai_luna"),
-    Option("own search + Amazon Nova Lite on Bedrock (Frankfurt)", "ovh_rise_s", api="nova_lite"),
-    Option("own search + Amazon Nova Pro on Bedrock (Frankfurt)", "ovh_rise_s", api="nova_pro"),
+    Option("own search + Nova Lite on Bedrock (Frankfurt)", "ovh_rise_s", api="nova_lite"),
+    Option("own search + Nova Pro on Bedrock (Frankfurt)", "ovh_rise_s", api="nova_pro"),
     Option("Pinecone (US) + own service + GPT-6 Luna API", "ovh_rise_s", api="openai_luna", store="pinecone"),
     Option("Qdrant Cloud (EU) + own service + Mistral Large 4 API", "ovh_rise_s", api="mistral_large", store="qdrant"),
 )
@@ -148,9 +148,16 @@ def machines_of(d: Draws) -> Machines:
 def month(option: Option, d: Draws, machines: Machines) -> Month:
     """What it costs and how fast it is. ``d`` holds every figure, and every price that the option needs."""
     peak = d["queries_a_day"] / 86400 * d["peak_factor"]
-    gpus, model_ms = _model(option, d, machines, peak)
-    search = machines.search
-    copies = np.maximum(1, np.ceil(peak / search.takes(d["latency_target_ms"] - model_ms) + _beside(d)))
+    alone_ms = _alone_ms(option, d, machines)
+    # Of what a GPU leaves when it is idle, search may take half: what load adds needs time on both.
+    budget_ms = (d["latency_target_ms"] - alone_ms) * (0.5 if option.gpu else 1.0)
+    rate = machines.search.takes(budget_ms)
+    copies = np.maximum(1, np.ceil(peak / rate + _beside(d)))
+    gpus, model_ms = np.zeros_like(peak), alone_ms
+    if option.gpu:
+        alone_s, left_ms = _answer_s(option, d), d["latency_target_ms"] - machines.search.p95_ms(rate)
+        gpus = np.maximum(1, np.ceil(peak * alone_s / machines.gpu.takes(left_ms / alone_s)))
+        model_ms = machines.gpu.p95_ms(peak * alone_s / gpus) * alone_s
     servers = copies * _parts(d)
     euros = servers * _server(option, d) + d[_hours(option)] * d["hour_eur"]
     if option.gpu:
@@ -159,7 +166,7 @@ def month(option: Option, d: Draws, machines: Machines) -> Month:
         euros = euros + _tokens(option, d)
     if option.store:
         euros = euros + _store(option, d)
-    return Month(euros, servers, gpus, search.p95_ms(peak / copies) + model_ms)
+    return Month(euros, servers, gpus, machines.search.p95_ms(peak / copies) + model_ms)
 
 
 def stored(d: Draws) -> Values:
@@ -184,18 +191,20 @@ def _beside(d: Draws) -> Values:
     return (hours + d["erasures_a_month"] * d["erasure_minutes"] / 60) / HOURS
 
 
-def _model(option: Option, d: Draws, machines: Machines, peak: Values) -> tuple[Values, Values]:
-    """GPUs, and p95 of the model's part of an answer in milliseconds."""
-    none = np.zeros_like(peak)
+def _answer_s(option: Option, d: Draws) -> Values:
+    """What a GPU takes for an answer, on average, when it has no other."""
+    return d["answer_tokens"] / d[f"{option.gpu_kind}_tokens_per_s"]
+
+
+def _alone_ms(option: Option, d: Draws, machines: Machines) -> Values:
+    """p95 of the model's part of an answer when nothing else is asked; a bought model is taken not to slow down."""
+    none = np.zeros_like(d["answer_tokens"])
     if option.gpu:
-        alone_s = d["answer_tokens"] / d[f"{option.gpu_kind}_tokens_per_s"]
-        budget_ms = d["latency_target_ms"] - d["search_ms"] * d["search_tail"]
-        gpus = np.maximum(1, np.ceil(peak * alone_s / machines.gpu.takes(budget_ms / alone_s)))
-        return gpus, machines.gpu.p95_ms(peak * alone_s / gpus) * alone_s
+        return machines.gpu.p95_ms(none) * _answer_s(option, d)
     if option.api:
         longest = d["answer_tokens"] * d["answer_tail"]
-        return none, 1000 * (d[f"{option.api}_first_token_s"] + longest / d[f"{option.api}_tokens_per_s"])
-    return none, none
+        return 1000 * (d[f"{option.api}_first_token_s"] + longest / d[f"{option.api}_tokens_per_s"])
+    return none
 
 
 def _server(option: Option, d: Draws) -> Values:
