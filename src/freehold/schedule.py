@@ -8,15 +8,19 @@ two runs meet: each task is idempotent.
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal, get_args
 
 from freehold.core.errors import FreeholdError, HouseBusy, SettingsError, StorageFault
-from freehold.core.files import write_durably
+from freehold.core.files import storage_fault, write_durably
 from freehold.core.ids import canonical_json
-from freehold.core.records import from_json
+from freehold.core.records import from_json, to_json
 from freehold.erasing import retention
 from freehold.erasing.erase import reprobe, retrain_all
 from freehold.house import House
@@ -27,7 +31,12 @@ from freehold.rotation import rotate
 from freehold.witness import witness
 
 STATE = "schedule.json"
-"""In a house: the last run of each task."""
+"""In a house: the last run of each task, which says what is due."""
+HISTORY = "schedule.jsonl"
+"""In a house: every run, a line each."""
+
+_HISTORY_BYTES = 1 << 20
+"""From which the file becomes the one before: some 5,000 runs, years of a daily schedule. Two files are kept."""
 
 Task = Literal["retrain", "reprobe", "expire", "purge", "watch", "remedy", "checkpoint", "backup"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -45,6 +54,16 @@ class Run:
     open, alarms that something was trained for, leaves verified, or units that are new in the backup."""
     problem: str
     """Why it failed."""
+    seconds: float = 0.0
+    """How long it took; 0 for a run of before that was written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A line of the history."""
+
+    task: Task
+    run: Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +109,22 @@ def planned(house: House, now: datetime | None = None) -> list[Planned]:
         missed = max(0, (now - following) // timedelta(days=days)) if following and task != "remedy" else 0
         found.append(Planned(task, days, last, following, missed, wanted))
     return found
+
+
+def history(house: House) -> list[Ran]:
+    """What ran, the last first. A line that a kill cut off is left out. Raises StorageFault."""
+    found = []
+    for path in (_before(house.root / HISTORY), house.root / HISTORY):
+        try:
+            lines = path.read_bytes().splitlines()
+        except FileNotFoundError:
+            continue
+        except OSError as e:
+            raise storage_fault(e, path) from None
+        for line in lines:
+            with suppress(ValueError):
+                found.append(from_json(Ran, json.loads(line)))
+    return found[::-1]
 
 
 def run_due(
@@ -166,17 +201,43 @@ _WORK: dict[Task, Callable[[House, Progress, datetime], int]] = {
 
 
 def _run(house: House, task: Task, now: datetime, progress: Progress, *, patient: bool) -> Run:
-    at = now.isoformat(timespec="seconds")
+    at, began = now.isoformat(timespec="seconds"), time.monotonic()
     try:
         run = Run(at, "done", _WORK[task](house, progress, now), "")
     except FreeholdError as error:
         if patient and isinstance(error, HouseBusy):
             raise
         run = Run(at, "failed", 0, error.message)
+    run = replace(run, seconds=round(time.monotonic() - began, 3))
+    _write_down(house.root / HISTORY, Ran(task, run))
     kept = {**{name: asdict(known) for name, known in _runs(house).items()}, task: asdict(run)}
     write_durably(house.root / STATE, canonical_json(kept).encode())
     house.ledger.append("schedule.ran", counts={"items": run.items}, codes={"task": task, "outcome": run.outcome})
     return run
+
+
+def _write_down(path: Path, ran: Ran) -> None:
+    """Add a line, durably. Two processes may do so at once: a line is written in one piece, at the end."""
+    line = canonical_json(to_json(ran)).encode() + b"\n"
+    try:
+        if path.exists() and path.stat().st_size > _HISTORY_BYTES:
+            path.replace(_before(path))
+        with path.open("ab", buffering=0) as file:
+            file.write(line if _is_whole(path) else b"\n" + line)
+            os.fsync(file.fileno())
+    except OSError as e:
+        raise storage_fault(e, path) from None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether no kill cut off the last line."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 1))
+        return file.read() in {b"", b"\n"}
+
+
+def _before(path: Path) -> Path:
+    return path.with_suffix(".before.jsonl")
 
 
 def _runs(house: House) -> dict[str, Run]:

@@ -509,6 +509,14 @@ def test_the_schedule_says_what_was_missed_and_what_failed(own: Console) -> None
     assert "Failed: checkpoint." in page
     assert "not &lt;whole&gt;" in page
     assert "by freehold schedule run" in page
+    assert "What ran last" not in page
+    ran = {"task": "expire", "run": {**runs["expire"], "seconds": 2.34, "outcome": "failed", "problem": "disk <full>"}}
+    (own.root / "schedule.jsonl").write_text(json.dumps(ran) + "\n")
+    with own.browser() as browser:
+        page = browser.get("/console/live")
+    last = page[page.index("What ran last") :]
+    assert "2.3" in last
+    assert "failed: disk &lt;full&gt;" in last
 
 
 def test_the_officer_reads_records(filled: tuple[Console, str]) -> None:

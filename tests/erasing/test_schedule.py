@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 import practice
 import pytest
 
+from freehold import schedule
 from freehold.core.errors import HouseBusy, SettingsError, StorageFault
 from freehold.house import open_house
-from freehold.schedule import STATE, planned, run_due
+from freehold.schedule import HISTORY, STATE, history, planned, run_due
 from freehold.store.lock import writer_lock
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -40,6 +41,7 @@ def test_a_certificate_is_held_against_the_house_again_and_again(house):
         "checkpoint": ("done", ran["checkpoint"]["items"]),
     }
     assert ran["checkpoint"]["items"] > 5
+    assert 0.01 < ran["reprobe"]["seconds"] < 60  # it reads every byte
     assert practice.told("schedule", "run", house=house) == {}
     (house / "forgotten.log").write_text("answered anna.keller@example.com at noon")
     found = practice.told("schedule", "run", "--task", "reprobe", house=house, code=1)["reprobe"]
@@ -73,6 +75,36 @@ def test_a_record_that_is_damaged_is_told_of(house):
     (house / STATE).write_text('{"retrain": {"at": 5}}')
     with open_house(house) as opened, pytest.raises(StorageFault, match="damaged"):
         planned(opened)
+
+
+def test_every_run_is_told_of_the_last_first(house):
+    (house / STATE).write_text(
+        '{"watch": {"at": "2026-11-01T03:17:00+00:00", "items": 0, "outcome": "done", "problem": ""}}'
+    )
+    with open_house(house) as opened, writer_lock(house):
+        assert history(opened) == []  # a house of before has the last run of each task alone
+        assert run_due(opened, silent, among=["expire", "watch"], now=NOW).keys() == {"expire", "watch"}
+    told = practice.told("schedule", "--history", house=house)["runs"]
+    assert [(run["task"], run["outcome"]) for run in told] == [("watch", "failed"), ("expire", "done")]
+    assert all(0 <= run["seconds"] < 60 and run["at"] == NOW.isoformat(timespec="seconds") for run in told)
+    assert "is in use" in told[0]["problem"]
+    shown = practice.freehold("schedule", "--history", house=house).stdout
+    assert "0 old questions" in shown
+    assert "failed" in shown
+
+
+def test_the_history_stays_small_and_a_cut_line_costs_itself_alone(house, monkeypatch):
+    monkeypatch.setattr(schedule, "_HISTORY_BYTES", 400)
+    with open_house(house) as opened:
+        for day in range(12):
+            run_due(opened, silent, among=["expire"], now=NOW + timedelta(days=day))
+            if day == 10:  # a power cut in the middle of a line
+                data = (house / HISTORY).read_bytes()
+                (house / HISTORY).write_bytes(data[:-20])
+        days = [datetime.fromisoformat(one.run.at).day for one in history(opened)]
+    last = [(NOW + timedelta(days=day)).day for day in (11, 9, 8, 7)]
+    assert days[:4] == last
+    assert sum(path.stat().st_size for path in house.glob("schedule*.jsonl")) < 1500
 
 
 def test_never(house):

@@ -21,6 +21,7 @@ from freehold.records import render
 from freehold.records.bom import bill as bill_of
 from freehold.records.lines import Record
 from freehold.records.write import BILL, KINDS, SUMS, facts_of, make, write
+from freehold.residency.places import BASES, place_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 NOW = datetime(2026, 11, 27, 9, 30, tzinfo=UTC)
@@ -146,7 +147,27 @@ def test_remote_addresses_are_recipients_with_their_regions(practised: Path) -> 
     assert "llm.example.eu (Llm SA) in eu" in recipients
     assert "Notary Lind" in recipients
     assert "127.0.0.1" not in recipients
-    assert "llm.example.eu: eu" in told(processing, "Transfers to third countries")
+    assert "llm.example.eu: eu; not in the table" in told(processing, "Transfers to third countries")
+
+
+def test_what_is_known_of_an_address_stands_beside_it(practised: Path) -> None:
+    away = {
+        "house.regions": ("eu", "us"), "generator.kind": "openai", "generator.endpoint": "https://api.cohere.com/v1",
+        "generator.model": "m", "generator.region": "us", "generator.operator": "Cohere",
+        "judge.kind": "openai", "judge.endpoint": "https://eu.api.openai.com/v1", "judge.model": "m",
+        "judge.region": "eu", "judge.operator": "OpenAI",
+    }  # fmt: skip
+    with open_house(practised) as house:
+        house.settings = house.settings.with_values(away, origin="test")
+        processing = KINDS["processing"](facts_of(house, NOW))
+    assert "api.cohere.com (Cohere, CA) in us: words answers" in told(processing, "Recipients")
+    transfers = told(processing, "Transfers to third countries")
+    cohere, openai = (place_of(host) for host in ("api.cohere.com", "eu.api.openai.com"))
+    assert cohere is not None
+    assert f"api.cohere.com: us; {BASES['transfer']}, by {cohere.source}, read {cohere.checked}" in transfers
+    assert openai is not None
+    assert f"eu.api.openai.com: eu; {BASES['eu-region']}, by {openai.source}" in transfers
+    assert "whether OpenAI is on the Data Privacy Framework's list is unchecked" in transfers
 
 
 def test_how_long_documents_stay_is_what_the_house_carries_out(practised: Path) -> None:

@@ -16,10 +16,11 @@ from freehold.console.access import BY_ITSELF, MayAdmin
 from freehold.console.page import HOME, PageRoute, shown
 from freehold.http import documents
 from freehold.http.access import ServiceOf
-from freehold.schedule import planned
+from freehold.schedule import history, planned
 from freehold.store import watch as store
 
 router = APIRouter(prefix=HOME, route_class=PageRoute)
+SHOWN_RUNS = 20
 REFRESH_S = 5
 _WINDOW_S = 60.0
 _LEAST_S = 1.0
@@ -96,6 +97,7 @@ async def live(request: Request, visitor: MayAdmin, service: ServiceOf, paused: 
         jobs=[job for job in jobs if job.state in {"waiting", "running"}],
         watch=await service.house(lambda house: store.read(house.root)),
         schedule=await service.house(lambda house: planned(house, now)),
+        ran=(await service.house(history))[:SHOWN_RUNS],
         by_service=service.settings.schedule.service,
         now=now,
     )

@@ -20,6 +20,7 @@ from freehold.endpoints import Endpoint, endpoints
 from freehold.erasing.walk import requests_of
 from freehold.house import House
 from freehold.records.lines import Evidence, Line
+from freehold.residency.report import Way, residency
 from freehold.store.training import TrainingFolder, read_manifest
 from freehold.tuning.sets import TRAINING
 
@@ -126,6 +127,11 @@ class Facts:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Everything that the settings name an address of, in the order of the file."""
         return tuple(endpoints(self.settings))
+
+    @cached_property
+    def ways(self) -> tuple[Way, ...]:
+        """What leaves the machine, as the residency report has it."""
+        return residency(self.settings, self.house.root).leaves
 
     @property
     def remote(self) -> tuple[Endpoint, ...]:

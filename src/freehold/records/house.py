@@ -7,6 +7,7 @@ from dataclasses import replace
 from freehold.core.erasure import STAGES
 from freehold.records.facts import NONE, Facts, many, page
 from freehold.records.lines import Line
+from freehold.residency.places import BASES
 from freehold.store.jobs import KEPT_DAYS
 
 
@@ -39,26 +40,41 @@ def query_log(facts: Facts, point: str) -> Line:
 
 
 def recipients(facts: Facts, point: str) -> Line:
-    """Whom data goes to: those the settings name, and every address that they have the house speak to."""
+    """Whom data goes to: those the settings name, and every address that they have the house speak to, with what the
+    table of well-known addresses knows of it.
+    """
     told = [f"{name}: named as a recipient" for name in facts.settings.privacy.recipients]
     told += [
-        f"{end.host} ({end.operator}) in {end.region or 'no stated region'}: {end.purpose}; gets {end.sends}"
-        for end in facts.remote
+        f"{way.host} ({way.operator}{f', {way.country}' if way.country else ''}) in {way.region}: {way.purpose}; "
+        f"gets {way.sends}"
+        for way in facts.ways
     ]
     if not told:
         told = ["no recipient is named, and no address off this machine is set"]
-    keys = [end.setting for end in facts.remote]
+    keys = [way.setting for way in facts.ways]
     evidence = (*facts.setting("privacy.recipients", *keys), *page("residency", "erasure#what-is-not-reached"))
     return Line(point, "Recipients", tuple(told), evidence)
 
 
 def transfers(facts: Facts, point: str) -> Line:
-    """Where it goes: regions are declared and enforced, whether one is a third country only a person can say."""
+    """Where it goes: regions are declared and enforced, and the table of well-known addresses says what it knows of
+    each. Which safeguard is agreed on only a person can say.
+    """
     regions = ", ".join(facts.settings.house.regions) or NONE
     told = [f"regions that an address may be in: {regions}; any other is refused when the house is opened"]
-    told += [f"{end.host}: {end.region}" for end in facts.remote]
+    told += [
+        f"{way.host}: {way.region}; {BASES[way.basis]}"
+        + (f", by {way.source}, read {way.checked}" if way.source else "")
+        + (f"; {way.remark}" if way.remark else "")
+        for way in facts.ways
+    ]
     line = facts.own(point, "Transfers to third countries", "records.transfers")
-    return facts.also(line, *told, evidence=facts.setting("house.regions"))
+    evidence = (
+        *facts.setting("house.regions"),
+        *facts.leaf("residency.stated"),
+        *page("residency#what-leaves-and-what-was-stopped"),
+    )
+    return facts.also(line, *told, evidence=evidence)
 
 
 def documents_stay(facts: Facts, point: str, topic: str) -> Line:

@@ -40,6 +40,8 @@ class Place:
     basis: Basis
     source: str
     checked: date
+    framework: str = ""
+    """Page on which the operator's entry in the list of the Data Privacy Framework was read; empty: nobody looked."""
 
 
 @cache

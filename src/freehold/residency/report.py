@@ -31,6 +31,8 @@ class Way:
     host: str
     port: int
     operator: str
+    country: str
+    """Where the operator is established by the table, ISO 3166-1; empty where it does not know the host."""
     region: str
     basis: Basis
     remark: str
@@ -127,9 +129,12 @@ def _way(one: Endpoint) -> Way:
         basis = place.basis
     else:
         basis = "own-network" if is_private(one.host) else "not-in-table"
-    remark = ""
+    remarks = []
     if place is not None and place.operator.split()[0].lower() not in one.operator.lower():
-        remark = f"the table names {place.operator} as operator"
+        remarks.append(f"the table names {place.operator} as operator")
+    if place is not None and place.country == "US":
+        looked = f": {place.framework}" if place.framework else " is unchecked"
+        remarks.append(f"whether {place.operator} is on the Data Privacy Framework's list{looked}")
     source, checked = (place.source, place.checked.isoformat()) if place is not None else ("", "")
     return Way(
         one.setting,
@@ -138,9 +143,10 @@ def _way(one: Endpoint) -> Way:
         one.host,
         one.port,
         one.operator,
+        place.country if place is not None else "",
         one.region,
         basis,
-        remark,
+        "; ".join(remarks),
         source,
         checked,
     )
