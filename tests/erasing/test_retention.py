@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,9 @@ import practice
 import pytest
 from practice import freehold, residue, told
 
+from freehold.auditing.facts import HouseFacts
+from freehold.auditing.finding import Seen
+from freehold.auditing.rules import people
 from freehold.core.errors import SettingsError
 from freehold.core.retention import Retention, date_of
 from freehold.erasing import retention
@@ -236,3 +240,21 @@ def test_the_first_pattern_that_fits_decides():
 )
 def test_dates(said, meant):
     assert date_of(said) == meant
+
+
+def test_the_audit_sees_what_is_past_its_time_and_that_a_limit_is_set(old):
+    with open_house(old) as house:
+
+        def seen(rule: Callable[[HouseFacts], Iterator[Seen]], days: int = 0) -> list[str]:
+            facts = HouseFacts(house, now=NOW + timedelta(days=days), questions=None, progress=silent)
+            return [one.told for one in rule(facts) if one.outcome == "fault"]
+
+        (told,) = seen(people.expired)
+        assert told.startswith("the time of 2 documents is over")
+        assert not seen(people.undeclared)  # a limit that is carried out is one that is stated
+        retention.purge(house, silent, now=NOW)
+        assert not seen(people.expired)
+        assert seen(people.expired, days=366) == []  # a day of grace
+        assert len(seen(people.expired, days=367)) == 1
+        house.settings = house.settings.with_values({"privacy.document_retention_days": 0}, origin="test")
+        assert seen(people.undeclared)

@@ -36,9 +36,14 @@ class Retention:
         """How long what came from there stays; 0: for good."""
         return next((days for pattern, days in self.rules if fnmatchcase(source, pattern)), self.otherwise)
 
+    @property
+    def limits(self) -> tuple[int, ...]:
+        """Days after which something goes, the patterns' first; empty where all stays for good."""
+        return tuple(days for days in (*(days for _, days in self.rules), self.otherwise) if days)
+
     def __bool__(self) -> bool:
         """Whether anything goes at all."""
-        return bool(self.otherwise or any(days for _, days in self.rules))
+        return bool(self.limits)
 
 
 def date_of(said: str) -> datetime | None:

@@ -10,6 +10,7 @@ from freehold.auditing.finding import Seen, fault, sound, unclear
 from freehold.auditing.rules import house_rules
 from freehold.core.attempts import REPORT, attempts
 from freehold.erasing.holders import holders_of
+from freehold.erasing.retention import past
 from freehold.erasing.review import is_overdue, to_do
 from freehold.privacy.check import exact_interval
 
@@ -134,7 +135,7 @@ def stopped(facts: HouseFacts) -> Iterator[Seen]:
 )
 def undeclared(facts: HouseFacts) -> Iterator[Seen]:
     """It is settled how long documents stay."""
-    said = facts.settings.records.retention
+    said = (*facts.settings.records.retention, *facts.settings.privacy.retention.limits)
     if said:
         yield sound(f"{len(said)} time limits are stated", {"time limits": len(said)})
     else:
@@ -150,6 +151,12 @@ def undeclared(facts: HouseFacts) -> Iterator[Seen]:
 )
 def expired(facts: HouseFacts) -> Iterator[Seen]:
     """What is past its time is gone."""
+    documents = [one for one in past(facts.house, facts.now - timedelta(days=GRACE_DAYS)) if not one.stays]
+    if documents:
+        told = f"the time of {len(documents)} documents is over, and they are still here"
+        fix = "`freehold purge --plan` lists them; `freehold schedule run --task purge`"
+        ids = [one.document for one in documents]
+        yield fault(told, {"documents past their time": len(ids)}, fix=fix, refs=ids)
     days = facts.settings.privacy.query_retention_days
     volume = facts.volume
     age = facts.now - datetime.fromisoformat(volume.oldest) if volume.oldest else timedelta()
