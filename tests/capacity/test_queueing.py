@@ -3,6 +3,7 @@
 import heapq
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from freehold.core.errors import UsageError
 from freehold.measure.capacity import queueing, scaling, trial
+from freehold.measure.capacity.checks import checks
 from freehold.measure.capacity.levels import SLICES, Level, Run, summary
 from freehold.measure.capacity.queueing import Queue
 
@@ -74,13 +76,29 @@ def test_a_simulated_service_is_foretold_from_its_closed_loop(share):
     assert told.p95_interval[0] < told.p95_ms < told.p95_interval[1]
 
 
-def test_a_load_test_sets_its_open_levels_beside_what_was_foretold():
+def test_levels_of_a_load_test_are_foretold_by_the_others():
     runs = [shared(2.0, 0.02, clients=n, seconds=60) for n in (1, 2, 4, 8)]
     opened = [shared(2.0, 0.02, rate=rate, seconds=60) for rate in (50, 99)]
+    two, four, calm, full = checks((*runs, *opened))
+    assert (two.clients, four.clients, calm.rate_per_s, full.rate_per_s) == (2, 4, 50, 99)
+    assert two.per_s == runs[1].per_s
+    assert calm.forecast.p95_ms == pytest.approx(calm.p95_ms, rel=0.15)
+    assert str(calm).startswith("50 a second, left out: p95")
+    assert full.forecast is None
+    assert "more than the service can bear" in str(full)
+    law = scaling.fit([run.clients for run in runs if run.clients != 4], [runs[n].per_s for n in (0, 1, 3)])
+    assert four.forecast.per_s == pytest.approx(law.per_s(4))
+    assert checks(runs[:2]) == []
+    assert [one.clients for one in checks([*runs[:3], replace(runs[3], saturated="busy")])] == []
+
+
+def test_checks_are_kept_with_the_load_test(tmp_path):
+    runs = [shared(2.0, 0.02, clients=n, seconds=30) for n in (1, 2, 4, 8)]
     law = scaling.fit([run.clients for run in runs], [run.per_s for run in runs])
-    lines = trial.remarks(trial.Trial("http://127.0.0.1", "2026-11-28", (*runs, *opened), law))
-    assert any(line.startswith("50 a second: p95 foretold") and "measured" in line for line in lines)
-    assert any(line.startswith("99 a second:") and "more than the service can bear" in line for line in lines)
+    tested = trial.Trial("http://127.0.0.1", "2026-11-28", tuple(runs), law, tuple(checks(runs)))
+    trial.save(tested, tmp_path / "load.json")
+    assert trial.load(tmp_path / "load.json").checks == tested.checks
+    assert any("4 clients, left out" in line for line in trial.remarks(tested))
 
 
 def test_a_rate_that_cannot_be_borne_is_refused():

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from freehold.cli.main import app
 from freehold.core.errors import UsageError
 from freehold.measure.capacity import trial
+from freehold.measure.capacity.checks import checks
 from freehold.measure.capacity.levels import Run
 from freehold.measure.capacity.scaling import Law
 
@@ -63,7 +64,8 @@ def load(tmp_path):
         mean_ms = 1000 * clients / law.per_s(clients)
         times = (mean_ms, mean_ms, 1.5 * mean_ms, 2 * mean_ms, 3 * mean_ms)
         runs.append(Run(clients, 0, 10, 400, law.per_s(clients), *times, {}, rates, means, tails, 0.1, 0.1, ""))
-    trial.save(trial.Trial("http://127.0.0.1/v1/search", "2026-11-28T00:00:00Z", tuple(runs), law), tmp_path / "l.json")
+    tested = trial.Trial("http://127.0.0.1/v1/search", "2026-11-28T00:00:00Z", tuple(runs), law, tuple(checks(runs)))
+    trial.save(tested, tmp_path / "l.json")
     return tmp_path / "l.json"
 
 
@@ -89,6 +91,7 @@ def test_a_load_test_stands_in_the_assumptions_and_moves_the_month(load):
         low, likely, high = used[name]["range"]
         assert low <= likely <= high
         assert likely == pytest.approx(planted, rel=1e-3)
+    assert any(note.startswith("l.json: 4 clients, left out: ") for note in with_it["notes"])
     assert with_it["options"][0]["p95_ms"] != without["options"][0]["p95_ms"]
     assert {one["basis"] for one in without["options"][0]["assumptions"]} == {"assumed", "price"}
 

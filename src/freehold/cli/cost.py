@@ -26,6 +26,7 @@ def cost(
     as_json: Json = False,
 ) -> None:
     """What a month costs, self-hosted or bought, with intervals, break-even and what it hangs on."""
+    from freehold.measure.capacity import trial
     from freehold.measure.cost import compare, figures, prices
     from freehold.measure.cost.page import render
 
@@ -35,6 +36,8 @@ def cost(
     chosen = figures.scenario(scenario, {name: value for name, _, value in pairs}, load)
     table = prices.prices(own_prices)
     told = compare.compare(chosen, table, today=datetime.now(UTC).date())
+    if load is not None:
+        told["notes"] += [f"{load.name}: {one}" for one in trial.load(load).checks]
     if report is not None:
         page = render(told, chosen, table, title=f"What a month costs: {scenario}")
         write_durably(report, page.encode())

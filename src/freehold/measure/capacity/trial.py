@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from freehold.core.errors import UsageError
 from freehold.core.files import write_durably
-from freehold.measure.capacity import queueing, scaling
+from freehold.measure.capacity import scaling
+from freehold.measure.capacity.checks import Check, checks
 from freehold.measure.capacity.levels import Level, Run, Target, bodies, measure
-from freehold.measure.capacity.scaling import Law
+from freehold.measure.capacity.scaling import Forecast, Law
 
 STANDARD = "1,2,4,8"
 
@@ -26,6 +28,8 @@ class Trial:
     made: str
     runs: tuple[Run, ...]
     law: Law | None
+    checks: tuple[Check, ...] = ()
+    """What the levels say of each other."""
 
 
 def questions(path: Path) -> list[str]:
@@ -76,7 +80,7 @@ def run(
     used = scaling.closed(runs)
     enough = len({one.clients for one in used}) >= scaling.FEWEST
     law = scaling.fit([one.clients for one in used], [one.per_s for one in used]) if enough else None
-    return Trial(url, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", tuple(runs), law)
+    return Trial(url, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", tuple(runs), law, tuple(checks(runs)))
 
 
 def as_dict(trial: Trial) -> dict[str, object]:
@@ -85,7 +89,7 @@ def as_dict(trial: Trial) -> dict[str, object]:
     law = trial.law and {**asdict(trial.law), "best_clients": trial.law.best if trial.law.kappa > 0 else None}
     return {
         "made": trial.made, "url": trial.url, "client_cores": os.cpu_count(), "runs": runs,
-        "law": law, "remarks": remarks(trial),
+        "law": law, "checks": [asdict(one) for one in trial.checks], "remarks": remarks(trial),
     }  # fmt: skip
 
 
@@ -101,10 +105,17 @@ def load(path: Path) -> Trial:
         known = {one.name for one in fields(Run)}
         runs = tuple(Run(**{name: value for name, value in one.items() if name in known}) for one in told["runs"])
         law = told["law"] and Law(*(float(told["law"][name]) for name in ("lam", "sigma", "kappa")))
-        return Trial(str(told["url"]), str(told["made"]), runs, law)
+        held = tuple(_check(one) for one in told.get("checks", []))
+        return Trial(str(told["url"]), str(told["made"]), runs, law, held)
     except (OSError, ValueError, KeyError, TypeError):
         hint = "make one with freehold loadtest --out FILE"
         raise UsageError(f"{path} is no result of a load test", hint=hint) from None
+
+
+def _check(told: dict[str, Any]) -> Check:
+    one = told["forecast"]
+    spans = one and {name: tuple(one[name]) for name in ("per_s_interval", "p95_interval")}
+    return Check(**{**told, "forecast": one and Forecast(**{**one, **spans})})
 
 
 def remarks(trial: Trial) -> list[str]:
@@ -121,27 +132,9 @@ def remarks(trial: Trial) -> list[str]:
         law = trial.law
         peak = f"; most throughput at {law.best:.0f} clients" if law.kappa > 0 else ""
         lines.append(f"law: {law.lam:.1f}/s alone, {law.sigma:.1%} in line, {law.kappa:.2%} to keep in step{peak}")
-        lines += _foretold(trial)
+        lines += [str(one) for one in trial.checks]
     elif any(one.clients for one in trial.runs):
         lines.append("no law fitted: that takes three numbers of clients at which the client is not saturated")
-    return lines
-
-
-def _foretold(trial: Trial) -> list[str]:
-    """What the closed-loop levels say of the open ones, beside what those did: they had no part in the fit."""
-    lines = []
-    for one in trial.runs:
-        if one.clients or one.saturated or not one.p95_ms:
-            continue
-        try:
-            told = queueing.forecast(trial.runs, one.per_s, resamples=200)
-        except UsageError as too_much:
-            lines.append(f"{one.rate_per_s:g} a second: {too_much}")
-            continue
-        low, high = told.p95_interval
-        off = told.p95_ms / one.p95_ms - 1
-        between = f"{told.p95_ms:,.0f} ms [{low:,.0f}, {high:,.0f}]"
-        lines.append(f"{one.rate_per_s:g} a second: p95 foretold {between}, measured {one.p95_ms:,.0f} ms ({off:+.0%})")
     return lines
 
 
