@@ -1,5 +1,6 @@
 """What a month costs: by hand, by law, with bad prices, within a latency target, and for as long as things are kept."""
 
+import json
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -89,6 +90,13 @@ def test_a_target_out_of_reach_is_said_and_costs_no_more():
     at = {"latency_target_ms": "5"}
     assert all(one["meets_target"] == 0 for one in told(at)["options"])
     assert of("RISE-S", latency_target_ms=5).servers[0] == of("RISE-S", latency_target_ms=1e5).servers[0]
+
+
+@pytest.mark.parametrize("target_ms", ["0", "1", "30", "1000000"])
+def test_whatever_is_asked_the_figures_are_numbers(target_ms):
+    at = {"latency_target_ms": target_ms, "load_share": "1", "search_in_line": "3", "search_tail": "20", "vectors": "0"}
+    for queries in ("0", "1", "10000000"):
+        json.dumps(told(at | {"queries_a_day": queries}), allow_nan=False)  # raises for what JSON has no word for
 
 
 def test_a_gpu_that_is_too_slow_is_no_answer_to_a_bought_model():

@@ -22,7 +22,7 @@ Draws = Mapping[str, Values]
 HOURS, DAYS = 730.0, 30.4
 _STATES = 48
 _BUSY = np.linspace(0, 0.9, 10)
-"""Steps of load for which p95 is worked out, as shares of the capacity."""
+"""Steps of load for which p95 is worked out, as shares of the capacity; beyond the last a queue hardly settles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Machine:
         laws, self._rows = np.unique(np.stack([lam, sigma, kappa, tail]), axis=1, return_inverse=True)
         queue = Queue.of(laws[0], laws[1], laws[2], laws[3], _STATES)
         self.capacity_per_s = queue.capacity_per_s[self._rows]
-        self._most = load_share
+        self._most: Values = np.minimum(load_share, _BUSY[-1])
         self._log_ms = np.log(np.stack([queue.p95_at(busy * queue.capacity_per_s) for busy in _BUSY], -1))
 
     def takes(self, budget_ms: Values) -> Values:
@@ -93,11 +93,11 @@ class Machine:
         return np.where(below < 0, self._most, np.minimum(busy, self._most)) * self.capacity_per_s
 
     def p95_ms(self, rate_per_s: Values) -> Values:
-        """p95 at a rate; infinity beyond the last step of load."""
-        place = rate_per_s / self.capacity_per_s / _BUSY[1]
+        """p95 at a rate of at most what it takes."""
+        place: Values = np.minimum(rate_per_s / self.capacity_per_s, _BUSY[-1]) / _BUSY[1]
         below = np.minimum(place.astype(int), len(_BUSY) - 2)
         low, high = _pair(self._log_ms[self._rows], below)
-        return np.where(place <= len(_BUSY) - 1, np.exp(low + (high - low) * np.minimum(place - below, 1)), np.inf)
+        return np.exp(low + (high - low) * (place - below))
 
 
 def _pair(rows: Values, at: NDArray[np.intp]) -> tuple[Values, Values]:
