@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,24 @@ def test_what_somebody_asked_for_comes_first(own: Path) -> None:
         following = jobs.next()
         assert following is not None
         assert following.id == asked.id
+
+
+def test_what_is_past_its_time_goes_while_engines_read(own: Path) -> None:
+    """An engine lets go of the generation that holds it, and what goes is in no file and no answer."""
+    with open_house(own) as house:
+        old = house.shelf.dated("")[0]
+        words = house.shelf.text(old.id)[:60]
+        held = len(house.shelf.document_ids())
+    with closing(sqlite3.connect(own / "catalog.sqlite")) as catalog, catalog:
+        catalog.execute("UPDATE documents SET ingested_at = '2020-01-01T00:00:00+00:00' WHERE id = ?", (old.id,))
+    give_leave(own)
+    settings = own / "freehold.toml"
+    settings.write_text(settings.read_text().replace("[privacy]", "[privacy]\ndocument_retention_days = 365"))
+    jobs = serve(own, lambda jobs: any(job.given["task"] == "purge" and job.is_over for job in jobs))
+    (purge,) = [job for job in jobs if job.given["task"] == "purge"]
+    assert (purge.state, purge.result["items"]) == ("done", 1), purge.error
+    with open_house(own) as house:
+        assert len(house.shelf.document_ids()) == held - 1
+        assert old.id not in [hit.document_id for hit in house.search(words, k=50).hits]
+    assert words.encode() not in b"".join(path.read_bytes() for path in own.rglob("*") if path.is_file())
+    assert not (own / "retention.json").exists()
