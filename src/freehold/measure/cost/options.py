@@ -97,7 +97,7 @@ class Machine:
         place: Values = np.minimum(rate_per_s / self.capacity_per_s, _BUSY[-1]) / _BUSY[1]
         below = np.minimum(place.astype(int), len(_BUSY) - 2)
         low, high = _pair(self._log_ms[self._rows], below)
-        return np.exp(low + (high - low) * (place - below))
+        return np.asarray(np.exp(low + (high - low) * (place - below)))
 
 
 def _pair(rows: Values, at: NDArray[np.intp]) -> tuple[Values, Values]:
