@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "auditing"))
 
-from faults import FAULTS, NOW, build, silent
+from faults import FAULTS, NOW, build, copied, silent
 
 from freehold.auditing.audit import audit
 from freehold.auditing.finding import Report
@@ -31,15 +31,15 @@ def measured(languages: tuple[str, ...]) -> dict[str, object]:
         told = audit(clean, now=NOW, progress=silent)
         rows, beside = {}, 0
         for fault in FAULTS:
-            home = Path(work) / "copy"
-            shutil.copytree(clean.parent, home)
-            fault.plant(home / "house")
-            seen = _faults(audit(home / "house", now=NOW, progress=silent))
+            home = Path(work) / "copy" / "home"
+            root = copied(clean.parent, home)
+            fault.plant(root)
+            seen = _faults(audit(root, now=NOW, progress=silent))
             others = sorted(seen - {fault.rule} - fault.also)
             rows[fault.rule] = {"found": fault.rule in seen, "besides": others}
             beside += len(others)
             print(f"{fault.rule:32} {'found' if fault.rule in seen else 'MISSED':8} {', '.join(others)}", flush=True)
-            shutil.rmtree(home)
+            shutil.rmtree(home.parent)
     return {
         "languages": list(languages),
         "rules": len(told.rules),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from freehold import __version__, config
 from freehold.core.files import write_durably
@@ -17,6 +18,13 @@ from freehold.residency.report import Residency, residency, statement
 
 def state(house: House, to: Path) -> Residency:
     """Write the signed residency statement of now to a file; what it says. Raises StorageFault, SettingsError."""
+    report, bundle = stated(house)
+    write_durably(to, offline.canonical(bundle))
+    return report
+
+
+def stated(house: House) -> tuple[Residency, dict[str, Any]]:
+    """Where data goes now; and the same signed, with its place in the ledger. Raises StorageFault, SettingsError."""
     report = residency(house.settings, house.root)
     settings_digest = sha256_hex((house.root / config.FILE_NAME).read_bytes())
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -44,5 +52,4 @@ def state(house: House, to: Path) -> Residency:
         },
     }
     signed.verify(bundle, signer.public)
-    write_durably(to, offline.canonical(bundle))
-    return report
+    return report, bundle

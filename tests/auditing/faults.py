@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
+
 from freehold import config
+from freehold.auditing.service.probes import NOBODY_KNOWS
 from freehold.core.attempts import REPORT, Book
 from freehold.core.erasure import ErasureRequest, Identifier, Subject
 from freehold.core.ids import canonical_json, new_id, sha256_hex
@@ -30,6 +36,9 @@ from freehold.store.folders import write_record
 from freehold.store.registry import digests
 
 NOW = datetime(2026, 11, 27, 9, 30, tzinfo=UTC)
+DESKS = ("claims", "underwriting")
+NOISE = 14.0
+"""Of a blurred vector, for each part of what it was."""
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:
@@ -64,13 +73,38 @@ def build(home: Path, languages: tuple[str, ...] = ("en",)) -> Path:
     return root
 
 
+def copied(home: Path, to: Path) -> Path:
+    """A copy of the folder that ``build`` made; its house. Holes in the files of the index stay holes."""
+    shutil.copytree(home, to, copy_function=_copy_sparse)
+    return to / "house"
+
+
+def _copy_sparse(source: str, target: str) -> None:
+    with Path(source).open("rb") as old, Path(target).open("wb") as new:
+        while block := old.read(1 << 16):
+            if any(block):
+                new.write(block)
+            else:
+                new.seek(len(block), 1)
+        new.truncate()
+    shutil.copystat(source, target)
+
+
 def _label(root: Path, held: set[str]) -> None:
-    labels = read_labels(MERIDIAN, "test")
-    rows = [
-        {"id": id, "query": labels.queries[id].text, "relevant": [{"source": name} for name in grades], "split": "test"}
-        for id, grades in labels.qrels.items()
-        if set(grades) <= held
-    ]
+    """Questions with the papers that answer them and what they answer, and questions that nothing answers."""
+    labels, rows = read_labels(MERIDIAN, "test+dev+train"), []
+    languages = {name[:2] for name in held}
+    for id, gold in labels.gold.items():
+        grades, text = labels.qrels.get(id, {}), labels.queries[id].text
+        if gold.answerable is False and id[:2] in languages:
+            rows.append({"id": id, "query": text, "answerable": False, "split": "test"})
+        elif grades and set(grades) <= held and labels.queries[id].metadata["split"] == "test":
+            relevant = [{"source": name} for name in grades]
+            desk = DESKS[sum(min(grades).encode()) % len(DESKS)]
+            rows.append({"id": id, "query": text, "relevant": relevant, "answers": list(gold.answers),
+                         "answerable": True, "split": "test", "metadata": {"desk": desk}})  # fmt: skip
+    rows += [{"id": f"riddle{n}", "query": text, "answerable": False, "split": "test"}
+             for n, text in enumerate(NOBODY_KNOWS)]  # fmt: skip
     (root / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     canary = {"id": "c1", "question": "What is the excess for a windscreen?", "answer": "excess"}
     (root / "canaries.jsonl").write_text(json.dumps(canary) + "\n")
@@ -87,6 +121,7 @@ def _keep_version(house: House, root: Path) -> None:
         created=NOW.isoformat(),
     )  # fmt: skip
     write_record(made / "manifest.json", manifest, version=1)
+    (made / "weights.json").write_text('{"dense": 0.5}')
     files = digests(made)
     version = ModelVersion(
         id=new_id(), role="fusion", kind="weights", base="live", base_digest="", bound=True, manifest=manifest.root,
@@ -326,6 +361,201 @@ def phone_home(root: Path) -> None:
     book.count("lookup", "telemetry.example.com", 0, stopped=True)
 
 
+# -- the search --------------------------------------------------------------------------------------------------------
+
+
+def swap_index(root: Path) -> None:
+    """As after a restore that mixed two states: an index of the same passages, made of other vectors."""
+    other = copied(root.parent, root.parent.parent / "other")
+    change_vectors(other)
+    shutil.rmtree(other / "index")
+    with open_house(other) as house:
+        house.sync_indexes(silent)
+    shutil.rmtree(root / "index")
+    shutil.move(other / "index", root / "index")
+    shutil.rmtree(other.parent)
+
+
+def _ask(root: Path, rows: Iterable[dict[str, object]], *, anew: bool = False) -> None:
+    with (root / "questions.jsonl").open("w" if anew else "a") as file:
+        file.writelines(json.dumps({**row, "split": "test"}) + "\n" for row in rows)
+
+
+def _rows(root: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (root / "questions.jsonl").read_text().splitlines()]
+
+
+def ruin_ranking(root: Path) -> None:
+    """A search by vectors alone, of which a faulty run made noise, and an index that was brought up to them."""
+    change_vectors(root)
+    shutil.rmtree(root / "index")
+    settle(root, retrieval__mode="dense", reranker__kind="none")
+    with open_house(root) as house:
+        house.sync_indexes(silent)
+
+
+def forget_a_desk(root: Path) -> None:
+    """The papers that one desk asks about are gone."""
+    theirs = {
+        Path(str(one["source"])).stem
+        for row in _rows(root)
+        for one in row.get("relevant", ())  # type: ignore[attr-defined]
+        if row["metadata"]["desk"] == DESKS[0]
+    }  # type: ignore[index]
+    with open_house(root) as house:
+        gone = [known.document_id for source, known in house.shelf.known().items() if Path(source).stem in theirs]
+        house.remove(gone, progress=silent)
+
+
+BOATS = ("Alma", "Berta", "Clara", "Dora", "Elsa", "Frieda", "Greta", "Hanna")
+
+
+def _crowd(root: Path) -> list[dict[str, object]]:
+    """For each boat a clause that answers, and a dozen notes that speak of the same and answer nothing; questions."""
+    texts, rows = {}, []
+    for number, boat in enumerate(BOATS, 3):
+        clause = (
+            f"Rules of the harbour, part {number}. Whoever keeps a vessel at the pontoon pays for water, for light and "
+            "for the watchman, and leaves the fairway free at every tide. Ropes are renewed each spring, fenders each "
+            "second year, and the harbour master is told of every absence beyond a night. In storms all hands help "
+            "where help is needed, and nobody moors another boat without leave. "
+            f"For the vessel {boat} the sum is {number * 7} crowns."
+        )
+        texts[f"rules{number}__txt"] = clause
+        for day in range(1, 13):
+            texts[f"note{number}-{day}__txt"] = (
+                f"Day {day}: what is the monthly mooring fee of the boat {boat}? Somebody asked for the mooring fee of "
+                f"{boat} again, {day * 3} minutes before the bell."
+            )
+        rows.append({"id": f"boat{number}", "query": f"What is the monthly mooring fee of the boat {boat}?",
+                     "relevant": [{"source": f"rules{number}", "quote": clause}]})  # fmt: skip
+    _ingest(root, **texts)
+    return rows
+
+
+def blur(root: Path) -> None:
+    """Vectors that lost much of their precision, and nothing beside them to rank by."""
+    with open_house(root) as house:
+        maker, noise = house.crew.encoder.info.digest, np.random.default_rng(0)
+        made = {}
+        kept = house.shelf.indexable(sorted(house.shelf.chunk_ids()), maker)
+        for one in sorted(kept, key=lambda one: one.view.chunk.text):  # equal words get equal noise in every build
+            blurred = one.dense + NOISE * noise.standard_normal(len(one.dense)) / len(one.dense) ** 0.5
+            vector = (blurred / np.linalg.norm(blurred)).astype(np.float32)
+            made[one.view.chunk.id] = (bytes.fromhex(sha256_hex(one.view.chunk.id.encode())), Vectors(vector, None))
+        house.shelf.put_vectors(maker, made)
+    shutil.rmtree(root / "index")
+    settle(root, retrieval__mode="dense", reranker__kind="none")
+    with open_house(root) as house:
+        house.sync_indexes(silent)
+
+
+def cut_answers(root: Path) -> None:
+    settle(root, chunking__kind="tokens", chunking__max_tokens=64, chunking__overlap_tokens=0)
+    _ask(root, _crowd(root), anew=True)
+
+
+def ask_vaguely(root: Path) -> None:
+    asked = (
+        "How long does it take?", "Who decides on this?", "What about the other one?", "How much is it in all?",
+        "Is that still so?", "When must it be done?", "What happens after that?", "Where is it to be sent?",
+    )  # fmt: skip
+    with open_house(root) as house:
+        names = sorted(Path(source).stem for source in house.shelf.known())
+    _ask(
+        root,
+        ({"id": f"vague{n}", "query": text, "relevant": [{"source": names[4 * n]}]} for n, text in enumerate(asked)),
+    )
+
+
+def speak_jargon(root: Path) -> None:
+    """Papers that nobody finds who does not know the house's words for things."""
+    asked = {
+        "What is the excess for a broken windscreen under DriveSafe?": "Glazing, K4: seventy-five on the client.",
+        "Within how many days does a burglary have to be reported?": "Kestrel form: a fortnight, by bluebird.",
+        "How many days of annual leave does a full-time employee get?": "Sunlight: twenty-six, in blue weeks.",
+        "Who may approve a payment above 25,000 euros?": "Green pen past a quarter grade: two of the top table.",
+        "For how long are claims files kept before they are deleted?": "Cellar rule: seven winters, then the mill.",
+        "What does the expenses policy pay for a hotel night?": "Bed and lamp: ninety, receipts to the wicket.",
+        "Does travel insurance cover a cancelled flight?": "Grounded geese: two thirds back, none in fog.",
+        "How is a complaint escalated to the ombudsman?": "Red slips past week eight go up the hill.",
+        "Is legal advice by phone included in LexAid?": "Wire counsel: yes, first chime to last.",
+        "What is the limit for jewellery stolen from home?": "Glitter under the roof: four in the hundred.",
+    }
+    texts = {f"jargon{n}__txt": text for n, text in enumerate(asked.values())}
+    _ingest(root, **texts)
+    _ask(
+        root,
+        ({"id": f"jargon{n}", "query": text, "relevant": [{"source": f"jargon{n}"}]} for n, text in enumerate(asked)),
+    )
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def answer_by(say: Callable[[list[str]], str]) -> Callable[[Path], None]:
+    """Plants a language model that says this of its passages, by OpenAI's protocol on this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send("application/json", json.dumps({"data": [{"id": "m", "max_model_len": 8192}]}))
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if "messages" not in asked:  # it is to count tokens, which not every service can
+                self.send_error(404)
+                return
+            prompt = asked["messages"][-1]["content"]
+            passages = re.findall(r'<passage number="\d+" from="[^"]*">\n(.*?)\n</passage>', prompt, re.DOTALL)
+            piece = {"choices": [{"delta": {"content": say(passages)}, "finish_reason": "stop"}]}
+            self._send("text/event-stream", f"data: {json.dumps(piece)}\n\ndata: [DONE]\n\n")
+
+        def _send(self, kind: str, text: str) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def plant(root: Path) -> None:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()  # for as long as this process
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        settle(root, generator__kind="openai", generator__model="m", generator__endpoint=url)
+
+    return plant
+
+
+def _quote(passage: str) -> str:
+    return max(re.split(r"(?<=[.!?])\s+", passage), key=len)
+
+
+def invent(passages: list[str]) -> str:
+    return f"{_quote(passages[0])} The contract ends on every second Tuesday, by order of the moon over Quenthaven."
+
+
+# -- models and detectors ----------------------------------------------------------------------------------------------
+
+
+def damage_model(root: Path) -> None:
+    (weights,) = (root / "models").glob("*/weights.json")
+    weights.write_text('{"dense": 0.9}')
+
+
+def blind_detector(root: Path) -> None:
+    """Presidio over a pipeline that knows one person of all."""
+    import spacy
+
+    pipeline, folder = spacy.blank("en"), root.parent / "pipeline"
+    pipeline.add_pipe("entity_ruler").add_patterns([{"label": "PERSON", "pattern": "Napoleon"}])
+    pipeline.to_disk(folder)
+    settle(root, privacy__detector="presidio", privacy__presidio_models=(str(folder),))
+
+
+_RANKED_BADLY = frozenset({"vectors-stale", "retrieval-quality", "questions-buried", "questions-ambiguous"})
 FAULTS = (
     Fault("passages-cut-tables", cut_tables),
     Fault("passages-orphaned-headings", orphan_headings, frozenset({"passages-too-long"})),
@@ -333,10 +563,32 @@ FAULTS = (
     Fault("passages-too-long", lambda root: settle(root, chunking__max_tokens=64, chunking__overlap_tokens=0)),
     Fault("documents-refused", lambda root: _ingest(root, broken__pdf="%PDF-1.7\nnothing\n")),
     Fault("languages-undeclared", write_in_italian),
-    Fault("vectors-stale", change_vectors),
+    Fault("retrieval-quality", ruin_ranking, _RANKED_BADLY | {"answers-citations"}),
+    Fault(
+        "retrieval-slice",
+        forget_a_desk,
+        frozenset({"questions-without-documents", "retrieval-quality", "answers-citations"}),
+    ),
+    Fault("index-recall", swap_index),
+    Fault("questions-cut", cut_answers, frozenset({"passages-too-long"})),
+    Fault("questions-buried", blur, _RANKED_BADLY),
+    Fault("questions-ambiguous", ask_vaguely),
+    Fault("questions-in-other-words", speak_jargon, frozenset({"questions-ambiguous"})),
+    Fault(
+        "answers-failed",
+        lambda root: settle(
+            root, generator__kind="openai", generator__model="m", generator__endpoint="http://127.0.0.1:9/v1"
+        ),
+    ),
+    Fault("answers-unsupported", answer_by(invent), frozenset({"answers-never-silent"})),
+    Fault("answers-citations", answer_by(lambda passages: _quote(passages[-1])), frozenset({"answers-never-silent"})),
+    Fault("answers-never-silent", answer_by(lambda passages: _quote(passages[0]))),
+    Fault("detector-misses", blind_detector),
+    Fault("models-damaged", damage_model),
+    Fault("vectors-stale", change_vectors, frozenset({"index-recall"})),
     Fault("index-behind", leave_index_behind),
     Fault("canaries", lose_canary),
-    Fault("questions-without-documents", remove_answers, frozenset({"retrieval-quality"})),
+    Fault("questions-without-documents", remove_answers, frozenset({"retrieval-quality", "answers-citations"})),
     Fault("questions-in-other-languages", ask_in_italian),
     Fault("answers-uncovered", lambda root: _log(root, 60, at=NOW - timedelta(days=1), abstained=True)),
     Fault("latency-budget", lambda root: settle(root, gate__p95_ms=0.01)),

@@ -24,9 +24,10 @@ from freehold.core.watch import Alarm, Example, Reading, Watch
 from freehold.house import open_house
 from freehold.serving.keys import Keys
 from freehold.store import watch
+from freehold.store.ledger import HouseLedger
 
 PAGES = (
-    "", "/documents", "/quarantine", "/jobs", "/quality", "/requests", "/subject", "/records", "/live",
+    "", "/documents", "/quarantine", "/jobs", "/quality", "/audit", "/requests", "/subject", "/records", "/live",
     "/models/rollback",
 )  # fmt: skip
 
@@ -133,7 +134,16 @@ def test_idle_sessions_end_and_pages_by_themselves_keep_nobody_in() -> None:
 @pytest.mark.parametrize("token", ["", "guessed", "é"])
 def test_a_form_from_elsewhere_is_refused(console: Console, token: str) -> None:
     with console.browser() as browser:
-        for path in ("/ask", "/documents", "/requests", "/subject", "/quality/measure", "/models/rollback", "/logout"):
+        for path in (
+            "/ask",
+            "/documents",
+            "/requests",
+            "/subject",
+            "/quality/measure",
+            "/audit",
+            "/models/rollback",
+            "/logout",
+        ):
             response = browser.client.post(f"/console{path}", data={"csrf": token, "question": "x"})
             assert response.status_code == 403, path
             assert "did not come from a page of this session" in response.text
@@ -160,10 +170,18 @@ def test_a_form_of_another_site_is_refused(console: Console) -> None:
         (
             "ingest",
             ["", "/documents", "/quarantine", "/jobs"],
-            ["/quality", "/requests", "/subject", "/records", "/live"],
+            ["/quality", "/audit", "/requests", "/subject", "/records", "/live"],
         ),
-        ("admin", ["", "/documents", "/quarantine", "/quality", "/live"], ["/requests", "/subject", "/records"]),
-        ("dpo", ["", "/documents", "/requests", "/subject", "/records"], ["/quarantine", "/quality", "/live"]),
+        (
+            "admin",
+            ["", "/documents", "/quarantine", "/quality", "/audit", "/live"],
+            ["/requests", "/subject", "/records"],
+        ),
+        (
+            "dpo",
+            ["", "/documents", "/requests", "/subject", "/records"],
+            ["/quarantine", "/quality", "/audit", "/live"],
+        ),
     ],
 )
 def test_a_key_opens_what_its_scopes_allow(console: Console, scope: str, open_: list[str], closed: list[str]) -> None:
@@ -428,6 +446,23 @@ def test_what_was_measured_is_shown(filled: tuple[Console, str]) -> None:
         assert "unsafe-inline" not in report.headers["content-security-policy"]
         assert "sha256-" in report.headers["content-security-policy"]
         assert "<h1" in report.text
+
+
+def test_an_audit_is_begun_and_shown(own: Console) -> None:
+    with own.browser("admin") as browser:
+        assert "was not audited yet" in browser.get("/console/audit")
+        browser.get("/console/audit/report", status=404)
+        job = browser.until_over(browser.post("/console/audit"))
+        assert "Done" in job
+        assert 'href="/console/audit"' in job
+        page = browser.get("/console/audit")
+        assert "nothing says how long documents of which category stay" in page
+        assert "retention-undeclared" in page
+        report = browser.client.get("/console/audit/report")
+        assert "unsafe-inline" not in report.headers["content-security-policy"]
+        assert "Nothing leaves this machine" in report.text
+    leaves = [leaf.kind for leaf in HouseLedger(own.root / "ledger").leaves()]
+    assert leaves.count("residency.stated") == 1
 
 
 def test_what_was_measured_forgets_with_the_house(filled: tuple[Console, str]) -> None:

@@ -19,6 +19,7 @@ from freehold.journeys.ingest import Progress
 from freehold.journeys.locate import Located, locate
 from freehold.journeys.support import AlignmentJudge, calibrate, read_sample
 from freehold.measure import ambiguity
+from freehold.measure.answers import Answered
 from freehold.measure.assess import Assessment
 from freehold.measure.gate import parse_measures
 from freehold.measure.labels import Labels, part_of, read_labels
@@ -31,6 +32,8 @@ MEASURES = ("Success@10", "nDCG@10", "R@50")
 CUTOFF = 10
 MOST_QUESTIONS = 300
 MOST_ANSWERS = 60
+GIVEN_UP = 3
+"""Questions that end in an error from the first on, after which no more are answered."""
 TIMED = 60
 RESAMPLES = 2_000
 
@@ -110,15 +113,20 @@ def answers_of(house: House, asked: Asked, progress: Progress) -> Answers:
     chosen = keyed_order(labels.gold, "answers")[:MOST_ANSWERS]
     model = support_model(house.settings)
     judges = [AlignmentJudge(embedder=voice.judge), *([model] if model else [])]
-    told = ask_all(
-        checked_queries(labels, engines, sorted(chosen)),
-        plan=house.plan(),
-        engines=engines,
-        voice=voice,
-        located=asked.located,
-        judge=model,
-        progress=progress,
-    )
+    queries = checked_queries(labels, engines, sorted(chosen))
+    told: list[Answered] = []
+    for part in (queries[:GIVEN_UP], queries[GIVEN_UP:]):
+        told += ask_all(
+            part,
+            plan=house.plan(),
+            engines=engines,
+            voice=voice,
+            located=asked.located,
+            judge=model,
+            progress=progress,
+        )
+        if all(one.error for one in told):
+            break
     result = summarise_answers(
         told,
         labels.gold,

@@ -9,6 +9,7 @@ from pathlib import Path
 from freehold import __version__
 from freehold.auditing.facts import HouseFacts
 from freehold.auditing.finding import F, Finding, Report, Rule, Seen, fault, told_of, unclear
+from freehold.auditing.kept import keep
 from freehold.auditing.rules import all_rules
 from freehold.auditing.rules.safety import secrets_of
 from freehold.config import FILE_NAME
@@ -23,12 +24,14 @@ def audit(
     questions: Path | None = None,
     only: Collection[str] = (),
     now: datetime | None = None,
+    keeping: bool = False,
     progress: Progress,
 ) -> Report:
-    """Audit the house at ``root``: every rule, or ``only`` those. Nothing in the house changes.
+    """Audit the house at ``root``: every rule, or ``only`` those.
 
-    A house whose settings are refused is audited too, as far as its file goes. Raises SettingsError where there is no
-    house, UsageError for a rule that there is not.
+    ``keeping``: state where data goes, signed and in the ledger, and keep the report as the last one (see ``keep``).
+    Without it nothing in the house changes. A house whose settings are refused is audited too, as far as its file
+    goes. Raises SettingsError where there is no house, UsageError for a rule that there is not.
     """
     rules = _chosen(only)
     now = now or datetime.now(UTC)
@@ -40,7 +43,8 @@ def audit(
             raise
         return report_of(root.resolve().name, now, {"settings": "refused"}, rules, _of_closed(rules, error, text))
     with house:
-        return audit_open(house, questions=questions, rules=rules, now=now, progress=progress)
+        report = audit_open(house, questions=questions, rules=rules, now=now, progress=progress)
+        return keep(house, report) if keeping else report
 
 
 def audit_open(

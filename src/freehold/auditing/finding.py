@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from freehold.core.errors import FreeholdError
 
@@ -37,7 +37,7 @@ class Seen:
     told: str
     figures: Figures = field(default_factory=dict)
     fix: str = ""
-    """The command or setting that mends it, or that lets it be judged."""
+    """The command or setting that mends it, or that lets it be judged; commands stand between backticks."""
     refs: tuple[str, ...] = ()
     """Ids of documents, requests, versions or questions; keys of settings. Never words of any of them."""
     severity: Severity | None = None
@@ -159,6 +159,11 @@ class Report:
     findings: tuple[Finding, ...]
     rules: tuple[Mapping[str, object], ...]
     """Every rule that was asked: id, title, theme, severity, basis."""
+    residency: Mapping[str, Any] = field(default_factory=dict)
+    """Where data goes, signed, with its place in the ledger: as ``freehold doctor --residency --statement`` writes it.
+    Empty where it was not asked for, or could not be."""
+    unsigned: str = ""
+    """Why it could not be."""
 
     def of(self, outcome: Outcome) -> tuple[Finding, ...]:
         """Findings of an outcome, the gravest first, in the order of the rules."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from freehold.auditing.drawing import overview
 from freehold.auditing.finding import SEVERITIES, THEMES, Finding, Report, Severity
 from freehold.core.errors import UsageError
 from freehold.core.ids import sha256_hex
 from freehold.core.records import to_json
+from freehold.proof.verify import canonical
+from freehold.residency.places import BASES
 
 # What HTML does not allow, and what reorders the text around it: as in the report of an experiment.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -48,6 +52,8 @@ def summary(report: Report) -> dict[str, object]:
         "sound": len(report.of("sound")),
         "findings": [to_json(finding) for finding in findings],
         "rules": to_json(report.rules),
+        "residency": dict(report.residency) or None,
+        "unsigned": report.unsigned,
     }
 
 
@@ -60,7 +66,7 @@ def sarif(report: Report) -> str:
     """SARIF 2.1.0 (OASIS 2020). What could not be judged is of kind ``open``, what is sound of kind ``pass``."""
     places = {str(rule["id"]): number for number, rule in enumerate(report.rules)}
     log = {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
         "runs": [
             {
@@ -123,9 +129,21 @@ def page(report: Report) -> str:
             counts=[(severity, report.faults[severity]) for severity in SEVERITIES],
             themes=[theme for theme in THEMES if any(finding.theme == theme for finding in report.findings)],
             overview=overview(report),
+            statement=_statement(report),
+            bundle=canonical(report.residency).decode() if report.residency else "",
+            bases=BASES,
+            WORST=8,
         )
     )
     return _FORBIDDEN.sub("\ufffd", _REORDERING.sub("", shown.lstrip()))
+
+
+def _statement(report: Report) -> Mapping[str, Any] | None:
+    """What the signed statement says of where data goes."""
+    if not report.residency:
+        return None
+    payload = base64.b64decode(report.residency["envelope"]["payload"])
+    return {**json.loads(payload)["predicate"], "index": report.residency["log"]["index"]}
 
 
 def _figure(value: object) -> str:
@@ -139,6 +157,12 @@ def _figure(value: object) -> str:
     return str(value)
 
 
+def _marked(text: str) -> Markup:
+    """Words in which commands stand between backticks; each can be taken whole by one click."""
+    command, words = Markup('<code class="command">{}</code>'), Markup("{}")
+    return Markup("").join((command if at % 2 else words).format(part) for at, part in enumerate(text.split("`")))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -150,4 +174,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["figure"] = _figure
+    environment.filters["marked"] = _marked
     return environment

@@ -69,7 +69,9 @@ def audit(
     forms = {path: form_for(path) for path in out or ()}
     with output.progress_bars() as progress:
         if endpoint is None:
-            report = auditing.audit(context.obj, questions=questions, only=only or (), progress=progress)
+            report = auditing.audit(
+                context.obj, questions=questions, only=only or (), keeping=not only, progress=progress
+            )
         else:
             from freehold.auditing.service.audit import audit_service
 
@@ -110,6 +112,8 @@ def _print(report: Report) -> None:
         )
         output.out.print(f"  {escape('; '.join(finding.basis))}", soft_wrap=True)
         output.out.print(f"  to do: {escape(finding.fix)}", soft_wrap=True)
+    if report.unsigned:
+        output.out.print(f"no signed statement of where data goes: {escape(report.unsigned)}", soft_wrap=True)
     for finding in report.of("inconclusive"):
         told = f"not judged {finding.rule}: {escape(finding.told)}"
         output.out.print(f"{told}; needs {escape(finding.fix)}" if finding.fix else told, soft_wrap=True)

@@ -286,7 +286,7 @@ def verify(
     log_key: Annotated[str, typer.Option(help="The public key of the house's ledger, likewise.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Check a certificate, without a house: exit 0 if it holds, 1 if not.
+    """Check a certificate, a residency statement or the one in an audit's report: exit 0 if it holds, 1 if not.
 
     ``freehold/proof/verify.py`` does it alone, where there is no Freehold.
     """
@@ -303,7 +303,11 @@ def verify(
         raise UsageError(f"{certificate} cannot be read: {e.strerror}", hint=hint) from None
     try:
         bundle = json.loads(written)
-        offline.need(written == offline.canonical(bundle), "the file is not as it was written")
+        if isinstance(bundle, dict) and "findings" in bundle:
+            bundle = bundle.get("residency")
+            offline.need(bundle is not None, "the report holds no signed statement")
+        else:
+            offline.need(written == offline.canonical(bundle), "the file is not as it was written")
         keys = [base64.b64decode(one, validate=True) if one else None for one in (key, log_key)]
         is_residency = residency.is_residency(bundle)
         found = residency.verify(bundle, *keys) if is_residency else offline.verify(bundle, *keys)

@@ -36,6 +36,7 @@ class Visitor:
             (HOME, "Ask", "ask"),
             (f"{HOME}/documents", "Documents", "ask"),
             (f"{HOME}/quality", "Quality", "admin"),
+            (f"{HOME}/audit", "Audit", "admin"),
             (f"{HOME}/requests", "Requests", "dpo"),
             (f"{HOME}/records", "Records", "dpo"),
             (f"{HOME}/jobs", "Jobs", "ask"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from freehold.console import ask, cost, documents, live, quality, records, requests, signing, subjects
+from freehold.console import ask, audit, cost, documents, live, quality, records, requests, signing, subjects
 from freehold.console.live import Sampler
 from freehold.console.page import HOME, PageRoute
 from freehold.console.sessions import Sessions
@@ -15,7 +15,7 @@ def add(app: FastAPI) -> None:
     """All its pages, and who is signed in."""
     app.state.sessions = Sessions()
     app.state.sampler = Sampler()
-    for part in (signing, ask, documents, quality, requests, subjects, records, live, cost):
+    for part in (signing, ask, documents, quality, audit, requests, subjects, records, live, cost):
         app.include_router(part.router, include_in_schema=False)
     rest = APIRouter(prefix=HOME, route_class=PageRoute)
 

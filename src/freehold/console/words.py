@@ -15,6 +15,7 @@ JOBS: Mapping[str, str] = {
     "tune": "Train a model version",
     "retrain": "Train models again",
     "eval": "Measure quality",
+    "audit": "Audit the house",
     "promote": "Promote a model version",
     "rollback": "Roll models back",
     "schedule": "Do what is due",

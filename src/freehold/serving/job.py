@@ -11,9 +11,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from freehold.auditing.audit import audit_open
+from freehold.auditing.finding import SEVERITIES
+from freehold.auditing.kept import keep
+from freehold.auditing.rules import all_rules
 from freehold.core.egress import inherit
 from freehold.core.erasure import Action
 from freehold.core.errors import FreeholdError, HouseFault, SettingsError
@@ -145,6 +150,11 @@ def _eval(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[st
     return {"experiment": evaluate(house, request, progress=progress).experiment.id}
 
 
+def _audit(house: House, _jobs: Jobs, _job: Job, progress: Progress) -> Mapping[str, Any]:
+    report = keep(house, audit_open(house, questions=None, rules=all_rules(), now=datetime.now(UTC), progress=progress))
+    return {**{severity: report.faults[severity] for severity in SEVERITIES}, "unsigned": report.unsigned}
+
+
 def _promote(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:
     done = promote(house, job.given["version"], call=job.given, progress=progress)
     return {"promoted": done.promoted, "experiment": done.kept.experiment.id, "lineup": done.lineup.number}
@@ -180,6 +190,7 @@ WORK: Mapping[JobKind, Work] = {
     "tune": _tune,
     "retrain": _retrain,
     "eval": _eval,
+    "audit": _audit,
     "promote": _promote,
     "rollback": _rollback,
     "index": _index,

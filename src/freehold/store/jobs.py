@@ -33,7 +33,9 @@ KEPT_DAYS = 30
 _FIRST = frozenset({"ingest", "remove", "erase"})
 _LAST = frozenset({"schedule"})
 
-JobKind = Literal["ingest", "remove", "erase", "tune", "retrain", "eval", "promote", "rollback", "index", "schedule"]
+JobKind = Literal[
+    "ingest", "remove", "erase", "tune", "retrain", "eval", "audit", "promote", "rollback", "index", "schedule"
+]
 JobState = Literal["waiting", "running", "done", "failed"]
 
 

@@ -17,6 +17,8 @@ CITED = 0.5
 """Share of citations that lie in what the labels call evidence."""
 SILENT = 0.5
 """Share of unanswerable questions that must be met with silence."""
+MANY_FAILED = 0.02
+"""Share of questions that end in an error."""
 MANY_UNANSWERED = 0.5
 FEWEST_ANSWERED = 50
 
@@ -27,6 +29,10 @@ def _judged(facts: HouseFacts, name: str, least: float, bad: str, fix: str) -> I
     found = facts.answers
     if found is None:
         yield unclear("there are no labelled answers", _LABELS)
+        return
+    failed = sum(found.result.failed.values())
+    if failed > MANY_FAILED * found.questions:
+        yield unclear(f"{failed} of {found.questions} answers ended in an error", "see answers-failed")
         return
     measured = _named(found.result.measures, name)
     if measured.value is None or measured.queries < FEWEST_QUESTIONS:
@@ -41,6 +47,29 @@ def _judged(facts: HouseFacts, name: str, least: float, bad: str, fix: str) -> I
 
 
 @house_rules.rule(
+    "answers-failed",
+    theme="answers",
+    severity="high",
+    basis=("practice: what does not come back is a wrong answer",),
+)
+def failing(facts: HouseFacts) -> Iterator[Seen]:
+    """Questions come back with an answer, or with silence."""
+    found = facts.answers
+    if found is None:
+        yield unclear("there are no labelled answers", _LABELS)
+        return
+    lost = found.result.failed
+    figures = {"questions asked": found.questions, **{f"ended in {code}": count for code, count in lost.items()}}
+    told = f"{sum(lost.values())} of {found.questions} questions ended in an error"
+    if sum(lost.values()) > MANY_FAILED * found.questions:
+        yield fault(
+            told, figures, fix="`freehold ask QUESTION` says what is wrong; generator.endpoint, generator.timeout_s"
+        )
+    else:
+        yield sound(told, figures)
+
+
+@house_rules.rule(
     "answers-unsupported",
     theme="answers",
     severity="high",
@@ -48,7 +77,7 @@ def _judged(facts: HouseFacts, name: str, least: float, bad: str, fix: str) -> I
 )
 def supported(facts: HouseFacts) -> Iterator[Seen]:
     """Sentences follow from what they cite."""
-    fix = 'generator.kind = "extractive" quotes; or another model, measured by freehold eval --answers'
+    fix = 'generator.kind = "extractive" quotes; or another model, measured by `freehold eval --answers`'
     yield from _judged(facts, "support", SUPPORTED, "too many sentences are not supported", fix)
 
 
@@ -60,7 +89,7 @@ def supported(facts: HouseFacts) -> Iterator[Seen]:
 )
 def citations(facts: HouseFacts) -> Iterator[Seen]:
     """Citations point at the evidence."""
-    fix = "freehold tune plan: citations are as good as the passages that are found"
+    fix = "`freehold tune plan`: citations are as good as the passages that are found"
     yield from _judged(facts, "citation-P", CITED, "too many citations are beside the evidence", fix)
 
 
@@ -81,7 +110,7 @@ def covered(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"answered": volume.answered, "of them by silence": volume.abstained, "share": round(share, 3)}
     told = f"{share:.0%} of {volume.answered} questions were met with silence"
     if share > MANY_UNANSWERED:
-        fix = "freehold traffic export lists what was asked: ingest what is missing"
+        fix = "`freehold traffic export` lists what was asked: ingest what is missing"
         yield fault(told, figures, fix=fix)
     else:
         yield sound(told, figures)
@@ -95,7 +124,7 @@ def covered(facts: HouseFacts) -> Iterator[Seen]:
 )
 def silent(facts: HouseFacts) -> Iterator[Seen]:
     """What the documents do not say is not answered."""
-    fix = 'generator.kind = "extractive", or a model that abstains, measured by freehold eval --answers'
+    fix = 'generator.kind = "extractive", or a model that abstains, measured by `freehold eval --answers`'
     yield from _judged(facts, "abstention-R", SILENT, "too many unanswerable questions get an answer", fix)
 
 

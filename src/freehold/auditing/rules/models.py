@@ -29,7 +29,7 @@ def unpinned(facts: HouseFacts) -> Iterator[Seen]:
     figures = {key: _called(model) for key, model in used.items() if model}
     if loose:
         told = f"nothing pins the weights of {', '.join(loose)}: whoever can write to the folder changes the model"
-        fix = "name a packaged model, or hf:NAME@REVISION: freehold models pull pins every file"
+        fix = "name a packaged model, or hf:NAME@REVISION: `freehold models pull` pins every file"
         yield fault(told, figures, fix=fix, refs=loose)
     else:
         yield sound(f"{len(figures)} models, every file pinned by its sha256", figures)
@@ -53,9 +53,9 @@ def damaged(facts: HouseFacts) -> Iterator[Seen]:
     good = ("weights match", "served by", "a local folder")
     if wrong:
         told = f"files of {len(wrong)} versions are not as they were recorded"
-        yield fault(told, figures, fix="restore them from a backup, or freehold models rollback", refs=wrong)
+        yield fault(told, figures, fix="restore them from a backup, or `freehold models rollback`", refs=wrong)
     elif not facts.health.model_state.startswith(good):
-        yield fault(facts.health.model_state, figures, fix=f"freehold models pull {facts.settings.embedder_model}")
+        yield fault(facts.health.model_state, figures, fix=f"`freehold models pull {facts.settings.embedder_model}`")
     else:
         yield sound(f"{facts.health.model_state}; {len(facts.records.versions)} versions are as recorded", figures)
 
@@ -73,7 +73,7 @@ def lineage(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"versions": len(versions), "without lineage": len(lost)}
     if lost:
         told = f"of {len(lost)} versions nothing, or something else than was sealed, says what they learned from"
-        fix = "restore manifest.json from a backup, or freehold models rollback and train again"
+        fix = "restore manifest.json from a backup, or `freehold models rollback` and train again"
         yield fault(told, figures, fix=fix, refs=lost)
     else:
         yield sound(f"each of {len(versions)} versions carries the manifest that its record names", figures)
@@ -92,7 +92,7 @@ def tainted(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"serving": len(serving), "tainted": len(marked)}
     if marked:
         told = f"{len(marked)} versions serve that learned from what was erased"
-        yield fault(told, figures, fix="freehold retrain", refs=marked)
+        yield fault(told, figures, fix="`freehold retrain`", refs=marked)
     else:
         yield sound(f"{len(serving)} trained versions serve, none learned from what was erased", figures)
 

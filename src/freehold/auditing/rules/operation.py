@@ -21,9 +21,11 @@ def broken(facts: HouseFacts) -> Iterator[Seen]:
     if facts.damages:
         first = facts.damages[0]
         told = f"{len(facts.damages)} places do not fit: {first.where}: {first.what}"
-        yield fault(told, {"damages": len(facts.damages)}, fix="freehold audit log --verify; restore it from a backup")
+        yield fault(
+            told, {"damages": len(facts.damages)}, fix="`freehold audit log --verify`; restore it from a backup"
+        )
     elif not size:
-        yield unclear("the ledger has no entry yet", "freehold ingest PATH...")
+        yield unclear("the ledger has no entry yet", "`freehold ingest PATH...`")
     else:
         yield sound(f"{size} leaves, every hash and signature fits", {"leaves": size})
 
@@ -42,7 +44,7 @@ def unwitnessed(facts: HouseFacts) -> Iterator[Seen]:
         fix = "schedule.witness in freehold.toml: a file on a disk that the house's operator cannot change"
         yield fault(told, fix=fix, refs=("schedule.witness",))
     elif not (facts.house.root / path).exists():
-        yield fault("the witness's file is not there", fix="freehold schedule run --task checkpoint",
+        yield fault("the witness's file is not there", fix="`freehold schedule run --task checkpoint`",
                     refs=("schedule.witness",))  # fmt: skip
     else:
         yield sound(f"a witness is brought up to it every {every} days")
@@ -64,10 +66,10 @@ def overdue(facts: HouseFacts) -> Iterator[Seen]:
     names = ", ".join(one.task for one in (*failed, *missed))
     if failed or missed:
         told = f"{names}: failed, or {sum(one.missed for one in missed)} runs missed"
-        fix = "freehold schedule run; then let the service, cron or systemd do it"
+        fix = "`freehold schedule run`; then let the service, cron or systemd do it"
         yield fault(told, figures, fix=fix, refs=[one.task for one in (*failed, *missed)])
     elif not ran:
-        yield unclear("nothing of the schedule has run yet", "freehold schedule run", figures)
+        yield unclear("nothing of the schedule has run yet", "`freehold schedule run`", figures)
     else:
         yield sound(f"{len(ran)} of {len(on)} tasks have run, none failed or missed", figures)
 
@@ -82,7 +84,7 @@ def drift(facts: HouseFacts) -> Iterator[Seen]:
     """What is asked and held is as it was."""
     seen = facts.watch
     if not seen.looked:
-        yield unclear("nobody has looked for drift yet", "freehold watch")
+        yield unclear("nobody has looked for drift yet", "`freehold watch`")
         return
     figures: Figures = {str(one.signal): one.outcome for one in seen.readings}
     quiet = [one for one in seen.readings if one.outcome == "quiet"]
@@ -90,9 +92,9 @@ def drift(facts: HouseFacts) -> Iterator[Seen]:
         first = seen.alarms[0]
         told = "; ".join(f"{one.signal}: {one.moved}" for one in seen.alarms)
         refs = [example.id for alarm in seen.alarms for example in alarm.examples]
-        yield fault(told, figures, fix=next(iter(first.proposal), "freehold watch"), refs=refs)
+        yield fault(told, figures, fix=next(iter(first.proposal), "`freehold watch`"), refs=refs)
     elif not quiet:
-        needs = "traffic.query_log = true, canaries and time: freehold watch says how much is needed of each"
+        needs = "traffic.query_log = true, canaries and time: `freehold watch` says how much is needed of each"
         yield unclear("there was too little to test anything", needs, figures)
     else:
         yield sound(f"{len(quiet)} signals are quiet, {len(seen.readings) - len(quiet)} need more", figures)
@@ -112,5 +114,5 @@ def backups(facts: HouseFacts) -> Iterator[Seen]:
         how = f"every {every} days" if every else "by hand"
         yield sound(f"{'some backup was made' if made else 'no backup was made yet'}, {how}")
     else:
-        fix = "freehold backup FOLDER --key-file FILE, or schedule.backup_days"
+        fix = "`freehold backup FOLDER --keys FILE`, or schedule.backup_days"
         yield fault("no backup was ever made, and none is scheduled", fix=fix, refs=("schedule.backup_days",))

@@ -13,7 +13,7 @@ MANY_COPIES = 0.05
 """Share of passages that repeat others from which they crowd out what else would be found."""
 MANY_ORPHANS = 0.02
 
-_AGAIN = 'chunking.kind = "structure" in freehold.toml, then freehold ingest PATH...'
+_AGAIN = 'chunking.kind = "structure" in freehold.toml, then `freehold ingest PATH...`'
 
 
 @house_rules.rule(
@@ -70,7 +70,9 @@ def copies(facts: HouseFacts) -> Iterator[Seen]:
     figures = {**_counts(found), "copies": found.copies, "share": round(share, 4)}
     if share > MANY_COPIES:
         told = f"{found.copies} of {found.passages} passages say what another one says, word for word"
-        yield fault(told, figures, fix="remove the double files and freehold ingest PATH... --prune", refs=found.copied)
+        yield fault(
+            told, figures, fix="remove the double files and `freehold ingest PATH... --prune`", refs=found.copied
+        )
     else:
         yield sound(f"{found.copies} of {found.passages} passages are copies", figures)
 
@@ -89,7 +91,7 @@ def too_long(facts: HouseFacts) -> Iterator[Seen]:
         yield _nothing()
     elif found.too_long:
         told = f"{found.too_long} of {found.passages} passages are longer than {found.limit_tokens} tokens"
-        fix = "freehold ingest PATH... cuts them anew by the settings"
+        fix = "`freehold ingest PATH...` cuts them anew by the settings"
         yield fault(told, {**figures, "too long": found.too_long}, fix=fix, refs=found.overlong)
     else:
         yield sound(f"the longest has {found.longest_tokens} of {found.limit_tokens} tokens", figures)
@@ -107,7 +109,9 @@ def refused(facts: HouseFacts) -> Iterator[Seen]:
     codes = ", ".join(sorted({one.code for one in out}))
     figures = {"documents": held, "refused": len(out)}
     if out:
-        yield fault(f"{len(out)} files could not be read: {codes}", figures, fix="freehold doctor names each, and why")
+        yield fault(
+            f"{len(out)} files could not be read: {codes}", figures, fix="`freehold doctor` names each, and why"
+        )
     elif held:
         yield sound("no file is in quarantine", figures)
     else:
@@ -122,4 +126,4 @@ def _counts(found: Passages) -> dict[str, object]:
 
 
 def _nothing() -> Seen:
-    return unclear("the house holds no passage", "freehold ingest PATH...")
+    return unclear("the house holds no passage", "`freehold ingest PATH...`")

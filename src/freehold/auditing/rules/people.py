@@ -33,13 +33,13 @@ def people(facts: HouseFacts) -> Iterator[Seen]:
     read, kinds = facts.surveyed
     figures = {"documents": held, "read for people": read, **{f"mentions: {kind}": n for kind, n in kinds.items()}}
     if not held:
-        yield unclear("the house holds no document", "freehold ingest PATH...")
+        yield unclear("the house holds no document", "`freehold ingest PATH...`")
     elif read < held:
-        yield unclear(f"{held - read} of {held} documents were not read for people", "freehold survey", figures)
+        yield unclear(f"{held - read} of {held} documents were not read for people", "`freehold survey`", figures)
     elif kinds and not facts.settings.records.data:
         told = f"{sum(kinds.values())} mentions of {len(kinds)} kinds, and records.data says nothing of them"
         yield fault(
-            told, figures, fix="fill in records.data in freehold.toml; freehold records", refs=("records.data",)
+            told, figures, fix="fill in records.data in freehold.toml; `freehold records`", refs=("records.data",)
         )
     else:
         yield sound(f"{sum(kinds.values())} mentions of {len(kinds)} kinds, in {held} documents", figures)
@@ -121,7 +121,7 @@ def stopped(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"attempts stopped": sum(one.count for one in tried), "hosts": len(hosts), "days": ATTEMPT_DAYS}
     if tried:
         told = f"the guard stopped {sum(one.count for one in tried)} attempts to reach {len(hosts)} hosts not declared"
-        fix = "freehold doctor; declare the host under [residency] also, or take out what calls it"
+        fix = "`freehold doctor`; declare the host under [residency] also, or take out what calls it"
         yield fault(told, figures, fix=fix, refs=hosts)
     else:
         yield sound(f"the guard stopped nothing in {ATTEMPT_DAYS} days", figures)
@@ -163,7 +163,7 @@ def expired(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"questions logged": sum(volume.questions.values()), "days allowed": days, "oldest, in days": age.days}
     if age > timedelta(days=days + GRACE_DAYS):
         told = f"the query log holds questions of {age.days} days ago, {days} are allowed"
-        yield fault(told, figures, fix="freehold schedule run --task expire")
+        yield fault(told, figures, fix="`freehold schedule run --task expire`")
     else:
         yield sound("the query log holds nothing past its time", figures)
 
@@ -180,7 +180,9 @@ def holds(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"holds": len(facts.holds), "past their review": len(past)}
     if past:
         told = f"{len(past)} of {len(facts.holds)} holds were to be looked at again before today"
-        yield fault(told, figures, fix="freehold hold remove DOCUMENT, or freehold hold add with a new date", refs=past)
+        yield fault(
+            told, figures, fix="`freehold hold remove DOCUMENT`, or `freehold hold add` with a new date", refs=past
+        )
     else:
         yield sound(f"{len(facts.holds)} holds, none past its review", figures)
 
@@ -200,7 +202,7 @@ def overdue(facts: HouseFacts) -> Iterator[Seen]:
     if late:
         days = max((facts.now - datetime.fromisoformat(one.due)).days for one in late)
         told = f"{len(late)} requests are past their month, one by {days} days"
-        fix = f"freehold requests show {late[0].id[:8]}; freehold erase --resume {late[0].id[:8]}"
+        fix = f"`freehold requests show {late[0].id[:8]}`; `freehold erase --resume {late[0].id[:8]}`"
         yield fault(told, figures, fix=fix, refs=[one.id for one in late])
     else:
         yield sound(f"{len(requests)} requests, {len(open_ones)} open, none past its month", figures)
@@ -218,7 +220,7 @@ def waiting(facts: HouseFacts) -> Iterator[Seen]:
     if asked:
         documents = sum(len(one.asked) for one in asked)
         told = f"{len(asked)} requests wait for somebody to decide on {documents} documents"
-        yield fault(told, {"requests": len(asked), "documents": documents}, fix="freehold requests show ID",
+        yield fault(told, {"requests": len(asked), "documents": documents}, fix="`freehold requests show ID`",
                     refs=[one.id for one in asked])  # fmt: skip
     else:
         yield sound("no request waits for a person", {"requests": len(facts.records.requests)})
@@ -241,7 +243,7 @@ def unproven(facts: HouseFacts) -> Iterator[Seen]:
     }
     if failed:
         told = f"{len(failed)} certificates say that something is left"
-        yield fault(told, figures, fix=f"freehold erase --resume {failed[0].id[:8]}", refs=[one.id for one in failed])
+        yield fault(told, figures, fix=f"`freehold erase --resume {failed[0].id[:8]}`", refs=[one.id for one in failed])
     if logical:
         told = f"{', '.join(logical)} can only say that nothing is given back of what was erased"
         fix = 'index.kind = "qdrant-edge", or a processor who confirms the deletion (Art. 28(3)(g))'

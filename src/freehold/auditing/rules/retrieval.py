@@ -19,7 +19,7 @@ FAILING_SHARE, FAILING_LEAST = 0.05, 3
 """Of the questions, and so many at least, for one cause to be worth a finding."""
 GOOD_RECALL = 0.95
 
-LABEL_SOME = "freehold audit --questions FILE, or set gate.dataset: questions with the documents that answer them"
+LABEL_SOME = "`freehold audit --questions FILE`, or set gate.dataset: questions with the documents that answer them"
 EVALUATION = "BEIR (Thakur et al. 2021): retrieval is judged on labelled questions of the domain"
 
 
@@ -40,7 +40,9 @@ def quality(facts: HouseFacts) -> Iterator[Seen]:
     figures = {one.measure: _said(one) for one in overall.measures}
     ends = _of(overall, "Success@10").ci95
     if ends and ends[1] < GOOD_SUCCESS:
-        yield fault(told, figures, fix="freehold tune data, then freehold tune plan: it says what is worth training")
+        yield fault(
+            told, figures, fix="`freehold tune data`, then `freehold tune plan`: it says what is worth training"
+        )
     else:
         yield sound(told, figures)
 
@@ -67,7 +69,7 @@ def worse_slices(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"all": _said(overall), **{p.slice: _said(_of(p, "nDCG@10")) for p in asked.quality[1:]}}
     if worse:
         told = ", ".join(part.slice for part in worse)
-        yield fault(f"nDCG@10 is surely lower on {told} than overall", figures, fix="freehold tune plan")
+        yield fault(f"nDCG@10 is surely lower on {told} than overall", figures, fix="`freehold tune plan`")
     else:
         yield sound(f"nDCG@10 is nowhere surely lower than overall, on {len(asked.quality) - 1} slices", figures)
 
@@ -76,7 +78,7 @@ _CAUSES: dict[Reason, tuple[str, str, Severity, str, str]] = {
     "not in the corpus": (
         "questions-without-documents", "What answers is in the house", "high",
         "the documents that answer them are not in the house",
-        "freehold ingest PATH...; freehold doctor names refused files",
+        "`freehold ingest PATH...`; `freehold doctor` names refused files",
     ),
     "cut by the chunker": (
         "questions-cut", "No answer is cut in two", "medium",
@@ -90,16 +92,16 @@ _CAUSES: dict[Reason, tuple[str, str, Severity, str, str]] = {
     ),
     "ambiguous": (
         "questions-ambiguous", "Failing questions are clear", "low",
-        "they are among the most ambiguous third", "freehold eval --report: the section on ambiguity names them",
+        "they are among the most ambiguous third", "`freehold eval --report`: the section on ambiguity names them",
     ),
     "buried": (
         "questions-buried", "What is found is ranked well", "medium",
         "what answers them is found, and ranked below the tenth place",
-        "freehold tune reranker, or freehold tune fusion",
+        "`freehold tune reranker`, or `freehold tune fusion`",
     ),
     "other words": (
         "questions-in-other-words", "Questions and documents speak alike", "medium",
-        "neither words nor vectors lead to what answers them", "freehold tune adapter, or freehold tune embedder",
+        "neither words nor vectors lead to what answers them", "`freehold tune adapter`, or `freehold tune embedder`",
     ),
 }  # fmt: skip
 
@@ -140,12 +142,13 @@ def recall(facts: HouseFacts) -> Iterator[Seen]:
     """The index finds the true neighbours."""
     found = facts.recall
     if not found.probes:
-        yield unclear("there is no vector to probe by", "freehold ingest PATH...")
+        yield unclear("there is no vector to probe by", "`freehold ingest PATH...`")
         return
     figures = {"recall of the ten nearest": round(found.value, 4), "probes": found.probes}
     told = f"{found.value:.1%} of the ten nearest passages are found, over {found.probes} probes"
     if found.value < GOOD_RECALL:
-        yield fault(told, figures, fix="raise index.hnsw_ef in freehold.toml")
+        fix = "raise index.hnsw_ef; if that does not help, remove the folder index/: the next search builds it anew"
+        yield fault(told, figures, fix=fix)
     else:
         yield sound(told, figures)
 
@@ -159,7 +162,7 @@ def recall(facts: HouseFacts) -> Iterator[Seen]:
 def behind(facts: HouseFacts) -> Iterator[Seen]:
     """The index is level with the catalog."""
     if facts.health.index_behind:
-        yield fault("the catalog holds what the index does not know", fix="freehold ingest PATH... brings it up")
+        yield fault("the catalog holds what the index does not know", fix="`freehold ingest PATH...` brings it up")
     else:
         yield sound("the index was made of the catalog as it is")
 
@@ -174,7 +177,7 @@ def stale(facts: HouseFacts) -> Iterator[Seen]:
     """Vectors are the live embedder's."""
     found = facts.vectors
     if not found.made and not found.unmade:
-        yield unclear("the house holds no passage", "freehold ingest PATH...")
+        yield unclear("the house holds no passage", "`freehold ingest PATH...`")
         return
     figures = {
         "passages with a vector by it": found.made,
@@ -204,7 +207,7 @@ def canaries(facts: HouseFacts) -> Iterator[Seen]:
         yield unclear("there are no canaries", "name a file by watch.canaries in freehold.toml")
     elif lost:
         told = f"{len(lost)} of {asked} canaries do not find their answer"
-        yield fault(told, {"canaries": asked, "lost": len(lost)}, fix="freehold watch; freehold doctor", refs=lost)
+        yield fault(told, {"canaries": asked, "lost": len(lost)}, fix="`freehold watch`; `freehold doctor`", refs=lost)
     else:
         yield sound(f"all {asked} find their answer", {"canaries": asked})
 
@@ -220,7 +223,7 @@ def languages(facts: HouseFacts) -> Iterator[Seen]:
     declared = set(facts.settings.house.languages)
     found = {code: count for code, count in facts.languages.items() if code != "und"}
     if not found:
-        yield unclear("no document is long enough to tell its language", "freehold ingest PATH...")
+        yield unclear("no document is long enough to tell its language", "`freehold ingest PATH...`")
         return
     others = {code: count for code, count in found.items() if code not in declared}
     told = f"{sum(others.values())} of {sum(facts.languages.values())} documents seem to be in languages not declared"

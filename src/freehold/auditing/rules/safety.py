@@ -82,7 +82,7 @@ def readable(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"files of secrets": len(paths), "readable by others": len(open_to_all)}
     if open_to_all:
         told = f"others on this machine can read {len(open_to_all)} files of secrets"
-        yield fault(told, figures, fix="chmod 600 on each file that the setting names", refs=open_to_all)
+        yield fault(told, figures, fix="`chmod 600 FILE` on each that the setting names", refs=open_to_all)
     else:
         yield sound(f"{len(paths)} files of secrets, none readable by others", figures)
 

@@ -98,7 +98,7 @@ def retrieval(facts: ServiceFacts) -> Iterator[Seen]:
     told = f"an answer is among the first ten sources for {_mean(values)}"
     if _top(values) < GOOD_SUCCESS:
         missed = [id for id, value in zip(facts.quality_ids, values, strict=True) if not value]
-        yield fault(told, figures, fix="compare what was missed with the corpus; freehold ingest the same and measure",
+        yield fault(told, figures, fix="compare what was missed with the corpus; `freehold ingest PATH...` of the same",
                     refs=missed)  # fmt: skip
     else:
         yield sound(told, figures)
@@ -125,7 +125,7 @@ def answers(facts: ServiceFacts) -> Iterator[Seen]:
         held = [_holds(facts.answered[id].answer or "", gold[id].answers) for id in labelled]
         figures = {"F1 over words": _mean(values), "holds the labelled answer": _mean(held)}
         if max(_top(values), _top(held)) < GOOD_F1:
-            yield fault(f"F1 over words is {_mean(values)}", figures, fix="freehold eval --answers on your own house")
+            yield fault(f"F1 over words is {_mean(values)}", figures, fix="`freehold eval --answers` on your own house")
         else:
             yield sound(f"F1 over words is {_mean(values)}", figures)
 
@@ -202,7 +202,7 @@ def latency(facts: ServiceFacts) -> Iterator[Seen]:
         yield unclear(f"{told}; no budget is declared", "budget_ms in the mapping", figures)
     elif worst is not None and worst > budget:
         yield fault(
-            f"{told}, above the budget of {budget:g} ms", figures, fix="freehold loadtest finds where it saturates"
+            f"{told}, above the budget of {budget:g} ms", figures, fix="`freehold loadtest` finds where it saturates"
         )
     else:
         yield sound(f"{told}, within {budget:g} ms", figures)
