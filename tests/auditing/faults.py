@@ -82,10 +82,10 @@ def copied(home: Path, to: Path) -> Path:
 def _copy_sparse(source: str, target: str) -> None:
     with Path(source).open("rb") as old, Path(target).open("wb") as new:
         while block := old.read(1 << 16):
-            if any(block):
-                new.write(block)
-            else:
+            if block.count(0) == len(block):
                 new.seek(len(block), 1)
+            else:
+                new.write(block)
         new.truncate()
     shutil.copystat(source, target)
 

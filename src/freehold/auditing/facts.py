@@ -14,7 +14,6 @@ import numpy as np
 from freehold.auditing.asked import Answers, Asked, answers_of, asked_of
 from freehold.auditing.passages import Passages, passages_of
 from freehold.config import FILE_NAME
-from freehold.core.errors import FreeholdError
 from freehold.core.ids import keyed_order
 from freehold.core.shelf import Hold
 from freehold.core.traffic import Volume
@@ -188,7 +187,7 @@ class HouseFacts:
         return (self.house.root / FILE_NAME).read_text(encoding="utf-8")
 
     def told(self) -> Mapping[str, str]:
-        """What was audited, in a few lines."""
+        """What was audited, in a few lines; nothing is asked for its sake."""
         stats = self.house.stats()
         languages = ", ".join(f"{code} {count:,}" for code, count in sorted(stats.languages.items()))
         told = {
@@ -197,13 +196,6 @@ class HouseFacts:
             "embedder": self.settings.embedder_model,
             "generator": self.settings.generator.kind,
         }
-        asked = self._asked_or_none()
-        if asked is not None:
-            told["labelled questions"] = f"{len(asked.labels.qrels):,}"
+        if asked := self.__dict__.get("asked"):
+            told["labelled questions"] = f"{asked.questions:,}"
         return told
-
-    def _asked_or_none(self) -> Asked | None:
-        try:
-            return self.asked
-        except FreeholdError:
-            return None

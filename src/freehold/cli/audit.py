@@ -114,9 +114,12 @@ def _print(report: Report) -> None:
         output.out.print(f"  to do: {escape(finding.fix)}", soft_wrap=True)
     if report.unsigned:
         output.out.print(f"no signed statement of where data goes: {escape(report.unsigned)}", soft_wrap=True)
+    unjudged: dict[tuple[str, str], list[str]] = {}
     for finding in report.of("inconclusive"):
-        told = f"not judged {finding.rule}: {escape(finding.told)}"
-        output.out.print(f"{told}; needs {escape(finding.fix)}" if finding.fix else told, soft_wrap=True)
+        unjudged.setdefault((finding.told, finding.fix), []).append(finding.rule)
+    for (why, needs), names in unjudged.items():
+        told = f"not judged {', '.join(names)}: {escape(why)}"
+        output.out.print(f"{told}; needs {escape(needs)}" if needs else told, soft_wrap=True)
     counts = ", ".join(f"{report.faults[severity]} {severity}" for severity in _COLOURS)
     sound, unclear = len(report.of("sound")), len(report.of("inconclusive"))
     output.out.print(f"{report.subject}: {counts}; {unclear} not judged, {sound} sound", soft_wrap=True, markup=False)

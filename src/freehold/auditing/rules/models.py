@@ -11,6 +11,7 @@ from freehold.auditing.rules import house_rules
 from freehold.core.errors import FreeholdError
 from freehold.core.training import ModelVersion
 from freehold.models.manifest import HUB_PREFIX, cards
+from freehold.records.facts import many
 
 
 @house_rules.rule(
@@ -52,7 +53,7 @@ def damaged(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"embedder": facts.health.model_state, "versions": len(facts.records.versions), "changed": len(wrong)}
     good = ("weights match", "served by", "a local folder")
     if wrong:
-        told = f"files of {len(wrong)} versions are not as they were recorded"
+        told = f"files of {many(len(wrong), 'version')} are not as they were recorded"
         yield fault(told, figures, fix="restore them from a backup, or `freehold models rollback`", refs=wrong)
     elif not facts.health.model_state.startswith(good):
         yield fault(facts.health.model_state, figures, fix=f"`freehold models pull {facts.settings.embedder_model}`")
@@ -72,7 +73,7 @@ def lineage(facts: HouseFacts) -> Iterator[Seen]:
     lost = [version.id for version in versions if not _has_lineage(facts, version)]
     figures = {"versions": len(versions), "without lineage": len(lost)}
     if lost:
-        told = f"of {len(lost)} versions nothing, or something else than was sealed, says what they learned from"
+        told = f"of {many(len(lost), 'version')} nothing that was sealed says what they learned from"
         fix = "restore manifest.json from a backup, or `freehold models rollback` and train again"
         yield fault(told, figures, fix=fix, refs=lost)
     else:
@@ -91,7 +92,7 @@ def tainted(facts: HouseFacts) -> Iterator[Seen]:
     marked = [version.id for version in facts.records.versions if version.tainted and version.id in serving]
     figures = {"serving": len(serving), "tainted": len(marked)}
     if marked:
-        told = f"{len(marked)} versions serve that learned from what was erased"
+        told = f"{many(len(marked), 'version')} in service learned from what was erased"
         yield fault(told, figures, fix="`freehold retrain`", refs=marked)
     else:
         yield sound(f"{len(serving)} trained versions serve, none learned from what was erased", figures)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from freehold.auditing.facts import HouseFacts
 from freehold.auditing.finding import Figures, Seen, fault, sound, unclear
 from freehold.auditing.rules import house_rules
+from freehold.records.facts import many
 
 
 @house_rules.rule(
@@ -20,7 +21,7 @@ def broken(facts: HouseFacts) -> Iterator[Seen]:
     size = len(facts.records.leaves) if not facts.damages else 0
     if facts.damages:
         first = facts.damages[0]
-        told = f"{len(facts.damages)} places do not fit: {first.where}: {first.what}"
+        told = f"it does not fit in {many(len(facts.damages), 'place')}: {first.where}: {first.what}"
         yield fault(
             told, {"damages": len(facts.damages)}, fix="`freehold audit log --verify`; restore it from a backup"
         )
@@ -65,7 +66,7 @@ def overdue(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"tasks": len(on), "never ran": len(on) - len(ran), "failed": len(failed), "missed": len(missed)}
     names = ", ".join(one.task for one in (*failed, *missed))
     if failed or missed:
-        told = f"{names}: failed, or {sum(one.missed for one in missed)} runs missed"
+        told = f"{names}: failed, or {many(sum(one.missed for one in missed), 'run')} missed"
         fix = "`freehold schedule run`; then let the service, cron or systemd do it"
         yield fault(told, figures, fix=fix, refs=[one.task for one in (*failed, *missed)])
     elif not ran:

@@ -8,6 +8,7 @@ from freehold.auditing.facts import HouseFacts
 from freehold.auditing.finding import Seen, fault, sound, unclear
 from freehold.auditing.passages import Passages
 from freehold.auditing.rules import house_rules
+from freehold.records.facts import many
 
 MANY_COPIES = 0.05
 """Share of passages that repeat others from which they crowd out what else would be found."""
@@ -29,7 +30,9 @@ def tables(facts: HouseFacts) -> Iterator[Seen]:
     if not found.passages:
         yield _nothing()
     elif found.cut_rows:
-        told = f"passages begin or end within a row {found.cut_rows} times, in {len(found.cut)} documents"
+        told = (
+            f"passages begin or end within a row, {many(found.cut_rows, 'time')} in {many(len(found.cut), 'document')}"
+        )
         yield fault(told, figures, fix=_AGAIN, refs=found.cut)
     else:
         yield sound(f"no row is cut, in {found.tables} documents with tables", figures)
@@ -110,7 +113,7 @@ def refused(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"documents": held, "refused": len(out)}
     if out:
         yield fault(
-            f"{len(out)} files could not be read: {codes}", figures, fix="`freehold doctor` names each, and why"
+            f"{many(len(out), 'file')} could not be read: {codes}", figures, fix="`freehold doctor` names each, and why"
         )
     elif held:
         yield sound("no file is in quarantine", figures)

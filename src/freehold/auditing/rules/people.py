@@ -13,6 +13,7 @@ from freehold.erasing.holders import holders_of
 from freehold.erasing.retention import past
 from freehold.erasing.review import is_overdue, to_do
 from freehold.privacy.check import exact_interval
+from freehold.records.facts import many
 
 GOOD_DETECTION = 0.8
 """Share of labelled mentions that must be found; its exact interval must reach it."""
@@ -37,7 +38,8 @@ def people(facts: HouseFacts) -> Iterator[Seen]:
     elif read < held:
         yield unclear(f"{held - read} of {held} documents were not read for people", "`freehold survey`", figures)
     elif kinds and not facts.settings.records.data:
-        told = f"{sum(kinds.values())} mentions of {len(kinds)} kinds, and records.data says nothing of them"
+        mentions = f"{many(sum(kinds.values()), 'mention')} of {many(len(kinds), 'kind')}"
+        told = f"{mentions}, and records.data says nothing of them"
         yield fault(
             told, figures, fix="fill in records.data in freehold.toml; `freehold records`", refs=("records.data",)
         )
@@ -82,7 +84,7 @@ def transfers(facts: HouseFacts) -> Iterator[Seen]:
     outside = [end for end in remote if end.region != "eu"]
     figures = {end.setting: f"{end.host} in {end.region}: {end.purpose}" for end in remote}
     if outside and not facts.settings.records.transfers:
-        told = f"{len(outside)} endpoints are outside the EU, and records.transfers names no safeguard"
+        told = f"{many(len(outside), 'endpoint')} outside the EU, and records.transfers names no safeguard"
         fix = "name country and safeguard in records.transfers, or an endpoint in the EU"
         yield fault(told, figures, fix=fix, refs=[end.setting for end in outside])
     else:
@@ -101,7 +103,7 @@ def in_clear(facts: HouseFacts) -> Iterator[Seen]:
     bare = [end.setting for end in facts.records.remote if values.get(end.setting, "").startswith("http://")]
     figures = {"endpoints off this machine": len(facts.records.remote), "in clear": len(bare)}
     if bare:
-        told = f"{len(bare)} endpoints off this machine are spoken to without TLS"
+        told = f"{many(len(bare), 'endpoint')} off this machine without TLS"
         yield fault(told, figures, fix="an https:// address", refs=bare)
     else:
         yield sound(f"{len(facts.records.remote)} endpoints off this machine, all by TLS", figures)
@@ -120,7 +122,8 @@ def stopped(facts: HouseFacts) -> Iterator[Seen]:
     hosts = sorted({one.host for one in tried})
     figures = {"attempts stopped": sum(one.count for one in tried), "hosts": len(hosts), "days": ATTEMPT_DAYS}
     if tried:
-        told = f"the guard stopped {sum(one.count for one in tried)} attempts to reach {len(hosts)} hosts not declared"
+        count = sum(one.count for one in tried)
+        told = f"the guard stopped {many(count, 'attempt')} to reach {many(len(hosts), 'host')} not declared"
         fix = "`freehold doctor`; declare the host under [residency] also, or take out what calls it"
         yield fault(told, figures, fix=fix, refs=hosts)
     else:
@@ -179,7 +182,7 @@ def holds(facts: HouseFacts) -> Iterator[Seen]:
     past = sorted(id for id, hold in facts.holds.items() if hold.review < facts.now.date().isoformat())
     figures = {"holds": len(facts.holds), "past their review": len(past)}
     if past:
-        told = f"{len(past)} of {len(facts.holds)} holds were to be looked at again before today"
+        told = f"{len(past)} of {many(len(facts.holds), 'hold')} should have been looked at again before today"
         yield fault(
             told, figures, fix="`freehold hold remove DOCUMENT`, or `freehold hold add` with a new date", refs=past
         )
@@ -201,7 +204,7 @@ def overdue(facts: HouseFacts) -> Iterator[Seen]:
     figures = {"requests": len(requests), "open": len(open_ones), "overdue": len(late)}
     if late:
         days = max((facts.now - datetime.fromisoformat(one.due)).days for one in late)
-        told = f"{len(late)} requests are past their month, one by {days} days"
+        told = f"{many(len(late), 'request')} past the month, one by {many(days, 'day')}"
         fix = f"`freehold requests show {late[0].id[:8]}`; `freehold erase --resume {late[0].id[:8]}`"
         yield fault(told, figures, fix=fix, refs=[one.id for one in late])
     else:
@@ -219,7 +222,7 @@ def waiting(facts: HouseFacts) -> Iterator[Seen]:
     asked = [one for one in facts.records.requests if "decide" in to_do(one)]
     if asked:
         documents = sum(len(one.asked) for one in asked)
-        told = f"{len(asked)} requests wait for somebody to decide on {documents} documents"
+        told = f"{many(len(asked), 'request')} waiting for somebody to decide on {many(documents, 'document')}"
         yield fault(told, {"requests": len(asked), "documents": documents}, fix="`freehold requests show ID`",
                     refs=[one.id for one in asked])  # fmt: skip
     else:
@@ -242,7 +245,7 @@ def unproven(facts: HouseFacts) -> Iterator[Seen]:
         "stores that cannot prove it": ", ".join(logical) or "none",
     }
     if failed:
-        told = f"{len(failed)} certificates say that something is left"
+        told = f"something is left, by {many(len(failed), 'certificate')}"
         yield fault(told, figures, fix=f"`freehold erase --resume {failed[0].id[:8]}`", refs=[one.id for one in failed])
     if logical:
         told = f"{', '.join(logical)} can only say that nothing is given back of what was erased"

@@ -11,6 +11,7 @@ from freehold.auditing.facts import HouseFacts
 from freehold.auditing.finding import Seen, fault, sound
 from freehold.auditing.rules import house_rules
 from freehold.config import FILE_NAME, Secret
+from freehold.records.facts import many
 
 _SECRETS = re.compile(
     r"""(?ix)
@@ -63,7 +64,7 @@ def secrets_of(text: str) -> Seen:
     """What the text of a settings file gives away, comments included; lines are named, never what is in them."""
     lines = [number for number, line in enumerate(text.splitlines(), 1) if _SECRETS.search(line)]
     if lines:
-        told = f"{len(lines)} lines of {FILE_NAME} look like they hold a secret"
+        told = f"{many(len(lines), 'line')} of {FILE_NAME} may hold a secret"
         return fault(told, {"lines": lines}, fix=_REVEALED, refs=[f"{FILE_NAME}:{number}" for number in lines])
     return sound(f"no line of {FILE_NAME} looks like it holds one", {"lines read": len(text.splitlines())})
 
@@ -81,7 +82,7 @@ def readable(facts: HouseFacts) -> Iterator[Seen]:
     open_to_all = [key for key, path in paths.items() if path.exists() and _is_open(path)]
     figures = {"files of secrets": len(paths), "readable by others": len(open_to_all)}
     if open_to_all:
-        told = f"others on this machine can read {len(open_to_all)} files of secrets"
+        told = f"others on this machine can read {many(len(open_to_all), 'file')} of secrets"
         yield fault(told, figures, fix="`chmod 600 FILE` on each that the setting names", refs=open_to_all)
     else:
         yield sound(f"{len(paths)} files of secrets, none readable by others", figures)
