@@ -456,8 +456,9 @@ def test_an_audit_is_begun_and_shown(own: Console) -> None:
         assert "Done" in job
         assert 'href="/console/audit"' in job
         page = browser.get("/console/audit")
-        assert "nothing says how long documents of which category stay" in page
+        assert "Nothing says how long documents of which category stay" in page
         assert "retention-undeclared" in page
+        assert '<code class="command">freehold backup FOLDER --keys FILE</code>' in page
         report = browser.client.get("/console/audit/report")
         assert "unsafe-inline" not in report.headers["content-security-policy"]
         assert "Nothing leaves this machine" in report.text

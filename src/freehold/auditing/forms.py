@@ -157,7 +157,7 @@ def _figure(value: object) -> str:
     return str(value)
 
 
-def _marked(text: str) -> Markup:
+def marked(text: str) -> Markup:
     """Words in which commands stand between backticks; each can be taken whole by one click."""
     command, words = Markup('<code class="command">{}</code>'), Markup("{}")
     return Markup("").join((command if at % 2 else words).format(part) for at, part in enumerate(text.split("`")))
@@ -174,5 +174,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["figure"] = _figure
-    environment.filters["marked"] = _marked
+    environment.filters["marked"] = marked
     return environment

@@ -20,6 +20,7 @@ from fastapi.routing import APIRoute
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
+from freehold.auditing.forms import marked
 from freehold.console import words
 from freehold.core.errors import FreeholdError
 from freehold.http.problems import Refused, problem
@@ -124,7 +125,7 @@ def _environment() -> Environment:
     filters = (
         figures.measure, figures.interval, figures.change, figures.change_interval, figures.count, figures.percent,
         figures.ms, figures.duration, figures.moment, figures.clipped, figures.plain,
-        words.many, words.file_name, words.cited, euros,
+        words.many, words.file_name, words.cited, euros, marked,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
     environment.tests["known"] = figures.known
