@@ -600,8 +600,14 @@ FAULTS = (
     Fault("requests-waiting", lambda root: _request(root, asked=("d1", "d2"))),
     Fault("erasure-unproven", lambda root: _request(root, certificate="FAILED", stage="verified")),
     Fault("endpoint-undeclared", undeclared_endpoint, frozenset({"settings-refused"})),
-    Fault("endpoints-in-clear", lambda root: _away(root, "http://llm.example.eu/v1", "eu")),
-    Fault("residency-transfers", lambda root: _away(root, "https://llm.example.com/v1", "us")),
+    Fault(
+        "endpoints-in-clear", lambda root: _away(root, "http://llm.example.eu/v1", "eu"), frozenset({"answers-failed"})
+    ),
+    Fault(
+        "residency-transfers",
+        lambda root: _away(root, "https://llm.example.com/v1", "us"),
+        frozenset({"answers-failed"}),
+    ),
     Fault("egress-attempts", phone_home),
     Fault("models-unpinned", unpin),
     Fault("models-lineage", lose_lineage, frozenset({"models-damaged"})),
