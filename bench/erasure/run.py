@@ -149,10 +149,15 @@ def whole(root: Path, people: int, erased_people: int, seed: int, kill_every: in
 
 
 def _decided(house: House, town: towns.Town, person: towns.Person, asked: list[str]) -> dict[str, str]:
-    """What a person who knows the town would say."""
-    mine = {paper.name for paper in town.of(person.number)}
-    sources = {words.document_id: Path(words.source).name for words in house.shelf.words()}
-    return {d: ("redact" if sources.get(d) in mine else "keep") for d in asked}
+    """What a person who knows the town would say: is something said of them there?"""
+    mine = {paper.name: paper for paper in town.of(person.number)}
+    decided = {}
+    for words in house.shelf.words(asked):
+        paper = mine.get(Path(words.source).name)
+        theirs = paper.sentences.get(person.number, (paper.text,)) if paper else ()
+        said = any(number in words.text for number in person.identifiers()) or any(s in words.text for s in theirs)
+        decided[words.document_id] = "redact" if said else "keep"
+    return decided
 
 
 # -- mutants -----------------------------------------------------------------------------------------------------------

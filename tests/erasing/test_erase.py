@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 import practice
 import pytest
@@ -164,6 +165,38 @@ def test_what_may_be_somebody_else_waits_for_a_person(tmp_path, made):
     kept = told("erase", "--resume", outcome["request"], "--decide", str(decisions), "--yes", house=house)
     assert kept["verdict"] == "COMPLETE"
     assert texts(house)["doubt.txt"].startswith("Frau Keller paid the ferry.")
+
+
+def test_a_namesake_in_the_same_paper_keeps_what_is_said_of_them(tmp_path, made):
+    house = copied(made, tmp_path)
+    namesake = "Keller, Anna (MRD-MOT-2019-550012) reports that the roof of the mill leaks."
+    mine = "Anna Keller (MRD-MOT-2024-131877) reports that the roof of the bakery leaks."
+    minutes = practice.write(tmp_path / "more", {"roofs.txt": f"Roofs\n\n{mine}\n\n{namesake}\n"})
+    told("ingest", str(minutes), house=house)
+    outcome = told("erase", *SUBJECT, "--yes", house=house, code=4)
+    assert namesake in texts(house)["roofs.txt"]
+    assert not residue(house, "bakery")
+    # Whether the other line is about somebody else is for a person to say.
+    (asked,) = outcome["asked"]
+    decisions = tmp_path / "decisions.jsonl"
+    decisions.write_text(json.dumps({"document": asked, "action": "keep"}))
+    done = told("erase", "--resume", outcome["request"], "--decide", str(decisions), "--yes", house=house)
+    assert done["verdict"] == "COMPLETE"
+    assert namesake in texts(house)["roofs.txt"]
+
+
+def test_what_a_person_keeps_is_never_hidden(tmp_path, made):
+    house = copied(made, tmp_path)
+    told("ingest", str(practice.write(tmp_path / "more", {"doubt.txt": "Frau Keller paid the ferry."})), house=house)
+    with open_house(house) as opened:
+        subject = parse_subject([tuple(one.split("=")) for one in SUBJECT[1::2]])
+        request = walk.receive(opened, subject, "17(1)(b)")
+        request = walk.carry_out(opened, request, walk.Orders(), lambda *_: None)
+        orders = walk.Orders(decisions=dict.fromkeys(request.asked, "keep"))
+        with mock.patch.object(type(opened.shelf), "restrict", autospec=True) as hide:
+            walk.carry_out(opened, request, orders, lambda *_: None)
+    assert request.asked
+    assert not {*request.asked} & {one for call in hide.call_args_list for one in call.args[1]}
 
 
 def test_a_closed_request_speaks_of_nobody(erased, tmp_path):

@@ -112,6 +112,10 @@ def test_what_is_not(mention):
 def test_a_part_of_the_name_is_certain_beside_the_whole():
     bands = dict(found("Jürgen Straßburger called. Herr Straßburger will call again."))
     assert set(bands.values()) == {"certain"}
+    namesakes = found("Jürgen Straßburger, MRD-MOT-2024-131877.\nStraßburger, Jürgen, MRD-MOT-2024-999999.")
+    assert namesakes == [
+        ("Jürgen Straßburger", "certain"), ("MRD-MOT-2024-131877", "certain"), ("Straßburger, Jürgen", "ask"),
+    ]  # fmt: skip
     relatives = dict(found("Jürgen Straßburger and Anna Straßburger called. Frau Straßburger will call again."))
     assert relatives["Jürgen Straßburger"] == "certain"
     assert relatives["Straßburger"] == "ask"

@@ -231,8 +231,11 @@ class TrainingHolder(_Held):
 
     def holdings(self, target: Target) -> Sequence[Holding]:
         found = [e.id for name in self._sets.names() for e in self._sets.get(name).examples if _is_of(e, target)]
-        stale = [name for name in self._sets.names() if _speaks_of(self._sets.manifest(name), target)]
-        return [*self._told("example", found), *self._told("manifest", stale)]
+        return [*self._told("example", found), *self._told("manifest", self.stale(target))]
+
+    def stale(self, target: Target) -> list[str]:
+        """Names of the sets whose manifest holds an erased document."""
+        return [name for name in self._sets.names() if _speaks_of(self._sets.manifest(name), target)]
 
     def erase(self, target: Target) -> None:
         for leftover in (self._house.root / TRAINING).glob(f"*/*{GONE}"):
@@ -412,7 +415,7 @@ class BackupsHolder(_Held):
         return {name for name in known if name in stale or name.removeprefix(KEYS) in changed}
 
     def _changed(self, target: Target) -> set[str]:
-        sets = {h.id for h in TrainingHolder(self._house).holdings(target) if h.kind == "manifest"}
+        sets = TrainingHolder(self._house).stale(target)
         runs = {h.id for h in ExperimentsHolder(self._house).holdings(target)}
         return {f"training/{name}" for name in sets} | {f"experiments/{name}" for name in runs}
 
@@ -483,11 +486,15 @@ def _rewritten(path: Path, target: Target) -> str | None:
     """A ranking without the names of what is erased; None where it names nothing of it."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     called = {name for source in target.sources for name in _names_of(source)}
+    gone: dict[str, bool] = {}  # a ranking names the same documents for every question
     changed = False
     for at, line in enumerate(lines):
         columns = line.split(" ")
-        name = unquote(columns[2]) if len(columns) > 2 else ""
-        if _PASSAGE.sub("", name) in called or _is_about(name, target.finder):
+        name = columns[2] if len(columns) > 2 else ""
+        if name not in gone:
+            plain = unquote(name)
+            gone[name] = _PASSAGE.sub("", plain) in called or _is_about(plain, target.finder)
+        if gone[name]:
             lines[at] = " ".join([*columns[:2], quote(f"{ERASED}:{at}"), *columns[3:]])
             changed = True
     return "".join(lines) if changed else None

@@ -190,7 +190,7 @@ class _Erasure:
         self._reach("fenced")
         self._tell("erasure.fenced", entries=shelf.fence.counts().get(self._request.id, 0))
         cases, revision = self._cases()
-        shelf.restrict([case.document_id for case in cases if case.decided], self._request.id)
+        shelf.restrict([c.document_id for c in cases if c.decided and c.action != "keep"], self._request.id)
         self._reach("restricted")
         with self._alone():
             if shelf.revision != revision + 1:  # an ingest was at work when the fence was put up
@@ -247,6 +247,7 @@ class _Erasure:
         for start in range(0, len(going), _BATCH_DOCUMENTS):
             self._replace(going[start : start + _BATCH_DOCUMENTS])
             self._progress("erased", min(start + _BATCH_DOCUMENTS, len(going)), len(going))
+        self._ask_on()
         self._update(sets={**taint(self._house, target, self._progress), **self._request.sets})
         forget(self._house, target, self._progress, wait_s=self._orders.wait_s)
         before = self._request.erased
@@ -258,14 +259,14 @@ class _Erasure:
         shelf = self._house.shelf
         known = self._requests.evidence(self._request.id)
         documents = [case.document_id for case in going]
-        case_deleted = {case.document_id: case.action == "delete" for case in going}
         texts: list[str] = []
         names: list[str] = []
-        for document_id in documents:
-            document = shelf.document(document_id)
+        for case in going:
+            document = shelf.document(case.document_id)
             found = self._finder.find(document.text, language=document.language)
-            texts += [document.text[max(0, f.start - _EVIDENCE_CHARS) : f.end + _EVIDENCE_CHARS] for f in found]
-            if case_deleted[document_id] or self._finder.find(as_title(document.source)):
+            goes = [f for f in found if case.action == "delete" or f.band in self._bands(document.id)]
+            texts += [document.text[max(0, f.start - _EVIDENCE_CHARS) : f.end + _EVIDENCE_CHARS] for f in goes]
+            if case.action == "delete" or self._finder.find(as_title(document.source)):
                 names.append(document.source)
         chunks = shelf.chunks_of(documents)
         vectors = [base64.b64encode(vector).decode() for vector in shelf.vectors_of(chunks)[:_MOST_VECTORS]]
@@ -286,11 +287,20 @@ class _Erasure:
             instead[case.document_id] = None
             if case.action == "redact":
                 document = self._house.shelf.document(case.document_id)
-                bands: tuple[Band, ...] = ("certain", "ask") if document.id in self._orders.decisions else ("certain",)
-                numbers = numbers_of(self._house)
-                without = redact(document, self._finder, self._mentions, bands=bands, numbers=numbers)
-                instead[document.id] = without.raw
+                bands, numbers = self._bands(document.id), numbers_of(self._house)
+                instead[document.id] = redact(document, self._finder, self._mentions, bands=bands, numbers=numbers).raw
         put_instead(self._house, self._request.id, instead, note=self._stand_in)
+
+    def _bands(self, document_id: str) -> tuple[Band, ...]:
+        """What is taken out of a document that stays: of one that a person decided on, what was asked about too."""
+        return ("certain", "ask") if document_id in self._orders.decisions else ("certain",)
+
+    def _ask_on(self) -> None:
+        """What is left in what stands for redacted documents, and may be theirs or a namesake's, is asked about too."""
+        stand_ins = self._house.shelf.present(self._request.redactions.values())
+        left = locate(self._house.shelf, self._finder, self._progress, among=stand_ins)
+        asked = {case.document_id for case in left} - set(self._request.refused)
+        self._update(asked=tuple(sorted({*self._request.asked, *asked})))
 
     def _stand_in(self, made: Mapping[str, str]) -> None:
         """On record before it is done: what was killed in between is done again, under other ids."""

@@ -199,7 +199,8 @@ class _Finder:
 
     def _banded(self, low: str, found: Sequence[_Raw]) -> list[Finding]:
         """What is certain by itself, but where something contradicts it, and what is certain beside that."""
-        wrong = {raw for raw in found if raw.how in _FULL and self._contradicted(low, raw)}
+        anothers = [raw for raw in found if raw.how in _FULL and self._contradicted(low, raw)]
+        wrong = {raw for raw in found if any(one.start <= raw.start and raw.end <= one.end for one in anothers)}
         sure = any(raw.sure and raw not in wrong and not self._is_weak(raw) for raw in found)
         relatives = bool(self._names) and any(_has_relative(low, name) for _, name in self._names)
         banded = []
