@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sqlite3
+import subprocess
+import tempfile
 import unicodedata
 from pathlib import Path
 from urllib.parse import quote
 
 from town import Person, Town
+
+_WORDS = (str, bytes)
 
 
 def needles(person: Person, town: Town) -> set[str]:
@@ -23,16 +28,26 @@ def needles(person: Person, town: Town) -> set[str]:
 
 
 def residue(house: Path, texts: set[str]) -> list[str]:
-    """Files (and tables) in which any of the texts stands, in any of the ways in which stores write text."""
+    """Files, names of files and tables in which any of the texts stands, in any way in which stores write text."""
     forms = {form for text in texts for form in _forms(text)}
-    found = []
+    if not forms or not house.exists():
+        return []
+    with tempfile.NamedTemporaryFile() as patterns:
+        patterns.write(b"\n".join(sorted(forms)))
+        patterns.flush()
+        call = ["grep", "-rlaF", "-f", patterns.name, "."]
+        done = subprocess.run(
+            call, cwd=house, env={"LC_ALL": "C", "PATH": os.defpath}, capture_output=True, check=False
+        )
+    assert done.returncode in {0, 1}, done.stderr
+    found = [line.removeprefix("./") for line in done.stdout.decode().splitlines()]
     for path in sorted(house.rglob("*")):
+        if any(form in os.fsencode(path.name) for form in forms):
+            found.append(f"name of {path.relative_to(house).as_posix()}")
         if path.is_file():
-            data = path.read_bytes()
-            if any(form in data for form in forms):
-                found.append(path.relative_to(house).as_posix())
-            if data[:15] == b"SQLite format 3":
-                found += _rows(path, texts)
+            with path.open("rb") as file:
+                if file.read(15) == b"SQLite format 3":
+                    found += _rows(path, texts)
     return found
 
 
@@ -54,13 +69,12 @@ def _rows(path: Path, texts: set[str]) -> list[str]:
     with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as database:
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             for row in database.execute(f'SELECT * FROM "{table}"'):
-                values = [
-                    v if isinstance(v, str) else v.decode("utf-8", "ignore") if isinstance(v, bytes) else ""
-                    for v in row
-                ]
-                if any(text in value.lower() for value in values for text in low):
+                values = (v.decode("utf-8", "ignore") if isinstance(v, bytes) else v for v in row if type(v) in _WORDS)
+                said = "\0".join(values).lower()
+                if any(text in said for text in low):
                     found.append(f"{path.name}:{table}")
-    return sorted(set(found))
+                    break
+    return found
 
 
 def lost(kept: str, town: Town, erased: set[int]) -> int:

@@ -72,3 +72,24 @@ def test_an_amount_that_the_detector_takes_for_an_address_is_none():
     places = [(text.index("5780"), 4), (text.index("Lindenweg"), 25)]
     mentions = [Mention(at, at + length, "address", 1.0, "blind") for at, length in places]
     assert [text[start:end] for start, end, _ in numbers_in(text, mentions)] == ["Lindenweg 4, 10969 Berlin"]
+
+
+def test_a_relative_with_a_rare_given_name_keeps_the_family_name():
+    subject = parse_subject([("name", "Anna Keller")])
+    his = "Keller, Mortimer says that the roof of the mill was mended."
+    text = f"Anna Keller says that the roof of the barn was mended.\n\n{his}\n"
+    document = Document(id="d", source="minutes.txt", title="", text=text, language="en", media_type="text/plain")
+
+    class Sees:
+        def of(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
+            names = ("Anna Keller", "Keller, Mortimer")
+            places = [(one.text.index(name), name) for one in documents for name in names]
+            return [tuple(Mention(at, at + len(name), "person", 1.0, "sees") for at, name in places)]
+
+    finder = finder_of(subject)
+    without = redact(document, finder, Sees()).raw.parsed.text  # type: ignore[arg-type]
+    assert his in without
+    assert "Anna" not in without
+    # Where a person has decided on the paper, it goes.
+    decided = redact(document, finder, Sees(), bands=("certain", "ask")).raw.parsed.text  # type: ignore[arg-type]
+    assert "Keller" not in decided

@@ -121,6 +121,21 @@ def test_a_part_of_the_name_is_certain_beside_the_whole():
     assert relatives["Straßburger"] == "ask"
 
 
+def test_a_relative_written_family_name_first_is_not_theirs():
+    text = "Jürgen Straßburger called.\nStraßburger, Annegret (MRD-MOT-2019-550012) did not."
+    assert found(text) == [("Jürgen Straßburger", "certain")]
+    listed = found("Jürgen Straßburger called. Straßburger, Anna Schmidt and others came.")
+    assert ("Straßburger", "certain") in listed
+
+
+def test_an_address_with_the_letters_of_theirs_is_a_namesakes():
+    finder = open_finder(
+        parse_subject([("name", "Elfriede Cramer-Voß"), ("email", "elfriede.cramervo.7@town.example")])
+    )
+    assert found("Elfriede Cramer-Voß\nelfriede.cramervo.4@town.example", finder) == [("Elfriede Cramer-Voß", "ask")]
+    assert found("Elfriede Cramer-Voß\nanna.keller@town.example", finder) == [("Elfriede Cramer-Voß", "certain")]
+
+
 @given(before=st.text(alphabet="abc .,;\n", max_size=40), after=st.text(alphabet="abc .,;\n", max_size=40))
 def test_offsets_are_those_of_the_text_around(before, after):
     text = f"{before} Jürgen Straßburger {after}"

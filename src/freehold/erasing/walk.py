@@ -42,7 +42,7 @@ from freehold.core.shelf import Changes
 from freehold.erasing.holders import ModelsHolder, TrackingHolder, holders_of, known_holdings, taint_note
 from freehold.erasing.identity import finder_of, mentions_of, numbers_of, resolved
 from freehold.house import House
-from freehold.journeys.erase import Case, as_title, judge, locate, redact, settle
+from freehold.journeys.erase import Case, as_title, goes, judge, locate, redact, settle
 from freehold.journeys.ingest import Progress, Raw, entries_of
 from freehold.store.lock import writer_lock
 from freehold.store.requests import RequestFolder
@@ -263,9 +263,12 @@ class _Erasure:
         names: list[str] = []
         for case in going:
             document = shelf.document(case.document_id)
-            found = self._finder.find(document.text, language=document.language)
-            goes = [f for f in found if case.action == "delete" or f.band in self._bands(document.id)]
-            texts += [document.text[max(0, f.start - _EVIDENCE_CHARS) : f.end + _EVIDENCE_CHARS] for f in goes]
+            if case.action == "delete":
+                found = self._finder.find(document.text, language=document.language)
+            else:
+                named = self._mentions.of([document])[0]
+                found = goes(document, self._finder, named, self._bands(document.id))
+            texts += [document.text[max(0, f.start - _EVIDENCE_CHARS) : f.end + _EVIDENCE_CHARS] for f in found]
             if case.action == "delete" or self._finder.find(as_title(document.source)):
                 names.append(document.source)
         chunks = shelf.chunks_of(documents)

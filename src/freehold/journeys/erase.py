@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from freehold.core.erasure import Action, Band, Subject, SubjectFinder
+from freehold.core.erasure import Action, Band, Finding, Subject, SubjectFinder
 from freehold.core.ids import new_id
 from freehold.core.shelf import Shelf, Words
 from freehold.core.types import Document, Heading, Mention, Page, ParsedText
@@ -19,6 +19,7 @@ from freehold.journeys.ingest import Progress, Raw
 from freehold.journeys.mentions import Mentions
 from freehold.journeys.resolve import in_batches, numbers_in, owned
 from freehold.privacy.spellings import shape_of
+from freehold.privacy.words import flat, is_nobody
 from freehold.text.duplicates import signature
 from freehold.text.sentences import sentence_spans
 
@@ -28,6 +29,7 @@ REDACTED = "[…]"
 _DETECTED_AT_A_TIME = 32
 _OF_ONE_FORM = frozenset({"reference", "national_id"})
 """Kinds of numbers that a firm or a state gives, all of one form. Telephones and accounts may be the firm's own."""
+_WORD = re.compile(r"[^\W\d_]+")
 _WORD_START = re.compile(r"(?<![^\W_])[^\W\d_]")
 
 Span = tuple[int, int]
@@ -136,7 +138,7 @@ def redact(
     """
     language, text = document.language, document.text
     named = mentions.of([document])[0]
-    found = [f for f in finder.find(text, language=language) if f.band in bands]
+    found = goes(document, finder, named, bands)
     mine = [(f.start, f.end) for f in found]
     theirs = _others(text, named, mine, finder.subject)
     # "your account", in a letter to them; but where their number is known, another of its form is somebody else's.
@@ -158,6 +160,19 @@ def redact(
     )
     raw = Raw(source, "", parsed, language, signature(text), original=None)
     return Redacted(raw, sentences, len(cuts) - sentences)
+
+
+def goes(document: Document, finder: SubjectFinder, named: Sequence[Mention], bands: Collection[Band]) -> list[Finding]:
+    """What is taken out of a document that stays. A part of the name within somebody else's whole name, as the detector
+    reads it, is left, and asked about afterwards.
+    """
+    found = [f for f in finder.find(document.text, language=document.language) if f.band in bands]
+    if "ask" in bands:  # a person has seen it
+        return found
+    own = {word for i in finder.subject.identifiers if i.kind == "name" for word in _words_of(i.value)}
+    people = [(m.start, m.end) for m in named if m.kind == "person"]
+    others = [(start, end) for start, end in people if _words_of(document.text[start:end]) - own]
+    return [f for f in found if f.how != "part" or not _within((f.start, f.end), others)]
 
 
 def rectified(document: Document, old: str, new: str) -> tuple[Raw, int]:
@@ -253,6 +268,14 @@ class _Plain:
 
 def _meets(span: Span, others: Sequence[Span]) -> bool:
     return any(span[0] < end and start < span[1] for start, end in others)
+
+
+def _words_of(name: str) -> set[str]:
+    return {flat(word) for word in _WORD.findall(name) if not is_nobody(word)}
+
+
+def _within(span: Span, others: Sequence[Span]) -> bool:
+    return any(start <= span[0] and span[1] <= end for start, end in others)
 
 
 def settle(cases: Sequence[Case], decisions: Mapping[str, Action]) -> list[Case]:

@@ -251,8 +251,13 @@ def _spelled_part(part: str) -> str:
 
 def spells(address: str, name: str) -> bool:
     """Whether the part of an e-mail address before the @ is a name: both its ends whole, or one of them an initial."""
-    local = "".join(_LETTERS.findall(address.partition("@")[0].casefold()))
+    local = letters_of(address)
     return any(local in _joined(tokens) for tokens in _as_address(name))
+
+
+def letters_of(address: str) -> str:
+    """The letters of an e-mail address before the @: what is left of a name when many bear it is told by a number."""
+    return "".join(_LETTERS.findall(address.partition("@")[0].casefold()))
 
 
 def _joined(tokens: Sequence[str]) -> tuple[str, ...]:

@@ -18,7 +18,17 @@ from freehold.core.erasure import Finding, How, Identifier, IdentifierKind, Subj
 from freehold.core.errors import UsageError
 from freehold.privacy.dates import date_pattern
 from freehold.privacy.sketch import compact, is_hyphenated, joined
-from freehold.privacy.spellings import Name, birth_day, date_of, dialled, number_pattern, shape_of, signs_of, spells
+from freehold.privacy.spellings import (
+    Name,
+    birth_day,
+    date_of,
+    dialled,
+    letters_of,
+    number_pattern,
+    shape_of,
+    signs_of,
+    spells,
+)
 from freehold.privacy.words import flat, given_names, words
 
 _ALIASES: dict[str, IdentifierKind] = {
@@ -187,7 +197,7 @@ class _Finder:
                     if how != "exact" or _is_one_name(text, match, name):
                         yield _Raw(match.start(), match.end(), at, _how(how, match, name), sure)
             for match in name.alone.finditer(low):
-                if not text[match.start()].islower() and not _is_anothers(low, match.start(), name):
+                if not text[match.start()].islower() and not _is_anothers(low, match, name):
                     yield _Raw(match.start(), match.end(), at, "part", sure=False)
             yield from _mistyped(at, name, low)
 
@@ -234,12 +244,14 @@ class _Finder:
         return any(shape_of(match[0]) in shapes for match in _CODE.finditer(line))
 
     def _written_otherwise(self, low: str) -> bool:
-        """Another address that spells the name stands in the text, and theirs nowhere."""
+        """Another address that spells the name, or has the letters of theirs, stands there, and theirs nowhere."""
         mine = [flat(i.value) for i in self.subject.identifiers if i.kind == "email"]
         if not mine or any(address in low for address in mine):
             return False
         names = [i.value for i in self.subject.identifiers if i.kind == "name"]
-        return any(spells(match[0], name) for match in _ADDRESS.finditer(low) for name in names)
+        alike = {letters_of(address) for address in mine}
+        found = [match[0] for match in _ADDRESS.finditer(low)]
+        return any(letters_of(one) in alike or any(spells(one, name) for name in names) for one in found)
 
 
 def _batches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
@@ -256,6 +268,8 @@ def _batches(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
 
 _ADDRESS = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
 _CODE = re.compile(r"[a-z0-9]+(?:[-/.][a-z0-9]+)+")
+_INVERTED = re.compile(r",[ \u00a0]([^\W\d_]+)(?=[ \u00a0]*(?:[^\w \u00a0]|$))")
+"""A given name behind a comma, with no word after it: "Keller, Anna Schmidt and others" is a list."""
 _BIRTH = re.compile(r"\b(?:born|dob|date of birth|geb(?:oren|urtsdatum)?|\*|nee?|naissance|nacid[oa]|nat[oa]|ur)\b|\*")
 
 
@@ -286,9 +300,12 @@ def _is_one_name(text: str, match: re.Match[str], name: Name) -> bool:
     return all(m[0][0].isupper() or flat(m[0]) in small or not any(map(str.isupper, text)) for m in between)
 
 
-def _is_anothers(low: str, start: int, name: Name) -> bool:
-    """Whether another given name stands before the family name: "Peter Keller"."""
-    before = re.search(r"([^\W\d_]+)\.?[\s\u00a0-]$", low[max(0, start - 40) : start])
+def _is_anothers(low: str, match: re.Match[str], name: Name) -> bool:
+    """Whether another given name stands before the family name, or behind a comma after it: "Keller, Peter"."""
+    after = _INVERTED.match(low, match.end())
+    if after and after[1] not in name.given and after[1] in given_names():
+        return True
+    before = re.search(r"([^\W\d_]+)\.?[\s\u00a0-]$", low[max(0, match.start() - 40) : match.start()])
     if before is None or before[1] in words("names", "titles") or before[1] in name.given or before[1] == _MONSIEUR:
         return False
     return before[1] in given_names() or len(before[1]) == 1
@@ -296,7 +313,7 @@ def _is_anothers(low: str, start: int, name: Name) -> bool:
 
 def _has_relative(low: str, name: Name) -> bool:
     """Whether somebody else of the same family name is named."""
-    return any(_is_anothers(low, match.start(), name) for match in name.alone.finditer(low))
+    return any(_is_anothers(low, match, name) for match in name.alone.finditer(low))
 
 
 def _mistyped(at: int, name: Name, low: str) -> Iterator[_Raw]:
