@@ -4,7 +4,8 @@
     python bench/erasure/run.py --mutants                each step of erasing turned off: is that caught?
     python bench/erasure/run.py --cost                   seconds a person in houses of different size
 
-Prints tables; ``--save`` writes bench/results/erasure-DATE.json.
+Prints tables; ``--save`` writes bench/results/erasure-DATE.json. Exit 1: something was left of somebody, came back, or
+was lost of others, or a mutant was not caught.
 """
 
 from __future__ import annotations
@@ -20,6 +21,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bound import bound
 from growth import cost
 from mutants import caught
+
+NEVER = ("false certificates", "resurrections", "bystander sentences lost")
+
+
+def failed(found: dict[str, dict[str, object]]) -> bool:
+    """Whether anything is as it must not be."""
+    town, mutants = found.get("town", {}), found.get("mutants", {})
+    uncaught = [name for name, by in mutants.items() if (by == "nothing") != (name == "none")]
+    return bool(uncaught) or any(town.get(name) for name in NEVER) or town.get("clean") != town.get("people")
 
 
 def main() -> None:
@@ -48,6 +58,7 @@ def main() -> None:
         path = Path(__file__).parent.parent / "results" / f"erasure-{datetime.now(UTC):%Y-%m-%d}.json"
         before = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps({**before, **found}, indent=1) + "\n")
+    sys.exit(failed(found))
 
 
 if __name__ == "__main__":
