@@ -19,6 +19,7 @@ import town as towns
 from houses import command, decided, learn, made, program, silent
 from scipy import stats
 
+from freehold.core.ports import Embedder
 from freehold.erasing.erase import erase
 from freehold.erasing.walk import Orders
 from freehold.house import open_house
@@ -30,6 +31,7 @@ STEPS = (
 )  # fmt: skip
 BUSY = 4
 ROWS = "rows.jsonl"
+ENCODER: list[Embedder] = []
 KILLED, RACED, LEARNED = 10, 15, 20
 """One of so many is erased after a ``kill -9``, beside another command, and with a model in service that knows them."""
 
@@ -73,6 +75,8 @@ def _one(
         assert done.returncode == -signal.SIGKILL, done.stderr
     raced = rng.choice(("ingest", "backup", "search")) if at % RACED == 0 else ""
     with _beside(root, raced, person, rng.uniform(0, 4)), open_house(root / "house") as house:
+        if ENCODER:  # as in a service, which opens it once
+            house.crew.__dict__["encoder"] = ENCODER[0]
         started = time.perf_counter()
         outcome = erase(
             house, parse_subject(who), ground="17(1)(b)", orders=Orders(), retrain_models=True, progress=silent
@@ -87,6 +91,7 @@ def _one(
                 )
                 asked = list(outcome.request.asked)
         seconds = time.perf_counter() - started
+        ENCODER[:] = [house.crew.encoder]
         kept = "\n".join(words.text for words in house.shelf.words())
         work = dict(outcome.request.seconds)
     gone.add(person.number)

@@ -18,13 +18,13 @@ _WORDS = (str, bytes)
 
 
 def needles(person: Person, town: Town) -> set[str]:
-    """What is theirs alone: their numbers and address of mail, and their name where nobody else bears it."""
-    found = set(person.identifiers())
-    others = [other for other in town.people if other.number != person.number]
-    for name in (person.name, f"{person.family}, {person.given}"):
-        if not any(other.name == person.name for other in others):
-            found.add(name)
-    return found
+    """What is theirs alone: their numbers and address of mail, and their name where it stands in nobody else's."""
+    others = "\n".join(name for other in town.people if other.number != person.number for name in written(other))
+    return {*person.identifiers(), *(name for name in written(person) if name not in others)}
+
+
+def written(person: Person) -> tuple[str, str]:
+    return person.name, f"{person.family}, {person.given}"
 
 
 def residue(house: Path, texts: set[str]) -> list[str]:

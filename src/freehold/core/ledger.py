@@ -110,3 +110,7 @@ class Ledger(Protocol):
     def leaves(self, start: int = 0) -> Iterator[Leaf]:
         """The leaves from a number on, in order."""
         ...
+
+    def newest_first(self) -> Iterator[Leaf]:
+        """All leaves, read as far back as somebody asks."""
+        ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -58,12 +59,19 @@ def _read(kind: Any, value: Any, at: str) -> Any:
 
 def _read_dataclass(kind: type[Any], value: Any, at: str) -> Any:
     _checked(value, isinstance(value, dict), at)
-    hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    needed = {n for n, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING}
-    for name in sorted((needed - set(value)) | (set(value) - set(fields))):
+    hints, needed = _fields(kind)
+    for name in sorted((needed - set(value)) | (set(value) - set(hints))):
         _checked(value, False, f"{at}.{name}")
     return kind(**{name: _read(hints[name], item, f"{at}.{name}") for name, item in value.items()})
+
+
+@functools.cache
+def _fields(kind: type[Any]) -> tuple[Mapping[str, Any], frozenset[str]]:
+    """Name -> type of each field, and the names of those that have no default."""
+    types_of = typing.get_type_hints(kind)
+    fields = dataclasses.fields(kind)
+    needed = frozenset(f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING)
+    return {f.name: types_of[f.name] for f in fields}, needed
 
 
 def _checked(value: Any, fits: bool, at: str) -> Any:

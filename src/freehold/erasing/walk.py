@@ -334,9 +334,12 @@ class _Erasure:
     def _tell(self, kind: Kind, **counts: int) -> None:
         """A leaf of this kind with these counts, if there is none yet: a step may be done again."""
         ids = {"request": self._request.id}
-        told = (leaf for leaf in self._house.ledger.leaves() if leaf.kind == kind and leaf.ids == ids)
-        if not any(leaf.counts == counts for leaf in told):
-            self._house.ledger.append(kind, ids=ids, counts=counts)
+        for leaf in self._house.ledger.newest_first():
+            if leaf.ids == ids and leaf.kind == kind and leaf.counts == counts:
+                return
+            if leaf.ids == ids and leaf.kind == "erasure.received":
+                break
+        self._house.ledger.append(kind, ids=ids, counts=counts)
 
     def _reach(self, stage: Stage) -> None:
         """The stage is on record, with when it was first reached."""

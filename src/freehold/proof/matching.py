@@ -90,8 +90,13 @@ class Matcher:
     def _words(self, data: bytes, size: int) -> Iterator[tuple[int, int]]:
         """For each of the four offsets that words may have, the place of most different bytes: the rarest, mostly."""
         for offset in range(4):
-            starts = range(offset, len(data) - size + 1, 4)
-            at = max(starts, key=lambda start: len(set(data[start : start + size]) - {0, 32, 255}))
+            at, most = offset, -1
+            for start in range(offset, len(data) - size + 1, 4):
+                different = len(set(data[start : start + size]) - {0, 32, 255})
+                if different > most:
+                    at, most = start, different
+                if different == size:  # no other can have more
+                    break
             key = np.frombuffer(data[at : at + size], "<u4") | _FOLD if self._folding else None
             yield at, int.from_bytes(data[at : at + size] if key is None else key.tobytes(), "little")
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
@@ -86,6 +87,13 @@ class HouseLedger:
         """See ``Ledger``."""
         for data in self.entries(start):
             yield _leaf(data)
+
+    def newest_first(self) -> Iterator[Leaf]:
+        """All leaves, read as far back as somebody asks."""
+        checkpoint = self.checkpoint()
+        for tile in reversed(range(-(-(checkpoint.size if checkpoint else 0) // WIDTH))):
+            for data in reversed(list(islice(self.entries(tile * WIDTH), WIDTH))):
+                yield _leaf(data)
 
     def checkpoint(self) -> Checkpoint | None:
         """The latest; None while there is no leaf. Raises StorageFault where it does not verify."""
