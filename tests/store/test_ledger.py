@@ -36,8 +36,15 @@ def test_leaves_come_back_in_order_behind_the_opening(tmp_path):
     kinds = [leaf.kind for leaf in HouseLedger(tmp_path).leaves()]
     assert kinds == ["house.opened"] + ["erasure.received"] * 5
     assert [leaf.counts["items"] for leaf in ledger.leaves(1)] == list(range(5))
+
     assert ledger.verify() == []
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("leaves", [0, 5, 300])
+def test_the_newest_first_is_the_other_way_round(tmp_path, leaves):
+    ledger = filled(tmp_path, leaves)
+    assert list(ledger.newest_first()) == list(ledger.leaves())[::-1]
 
 
 @pytest.mark.parametrize("count", [1, 2, WIDTH - 1, WIDTH, WIDTH + 3])

@@ -59,7 +59,7 @@ def _read(kind: Any, value: Any, at: str) -> Any:
 
 def _read_dataclass(kind: type[Any], value: Any, at: str) -> Any:
     _checked(value, isinstance(value, dict), at)
-    hints, needed = _fields(kind)
+    hints, needed = _fields(kind)  # type: ignore[arg-type] # a type is hashable, any type is
     for name in sorted((needed - set(value)) | (set(value) - set(hints))):
         _checked(value, False, f"{at}.{name}")
     return kind(**{name: _read(hints[name], item, f"{at}.{name}") for name, item in value.items()})
