@@ -36,7 +36,6 @@ def test_leaves_come_back_in_order_behind_the_opening(tmp_path):
     kinds = [leaf.kind for leaf in HouseLedger(tmp_path).leaves()]
     assert kinds == ["house.opened"] + ["erasure.received"] * 5
     assert [leaf.counts["items"] for leaf in ledger.leaves(1)] == list(range(5))
-
     assert ledger.verify() == []
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
 

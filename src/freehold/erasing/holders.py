@@ -485,16 +485,23 @@ def _names_of(source: str) -> Iterator[str]:
 def _rewritten(path: Path, target: Target) -> str | None:
     """A ranking without the names of what is erased; None where it names nothing of it."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    called = {name for source in target.sources for name in _names_of(source)}
-    gone: dict[str, bool] = {}  # a ranking names the same documents for every question
-    changed = False
-    for at, line in enumerate(lines):
-        columns = line.split(" ")
-        name = columns[2] if len(columns) > 2 else ""
-        if name not in gone:
-            plain = unquote(name)
-            gone[name] = _PASSAGE.sub("", plain) in called or _is_about(plain, target.finder)
-        if gone[name]:
+    rows = [line.split(" ", 3) for line in lines]
+    gone = _gone({columns[2] for columns in rows if len(columns) > 2}, target)
+    if not gone:
+        return None
+    for at, columns in enumerate(rows):
+        if len(columns) > 2 and columns[2] in gone:
             lines[at] = " ".join([*columns[:2], quote(f"{ERASED}:{at}"), *columns[3:]])
-            changed = True
-    return "".join(lines) if changed else None
+    return "".join(lines)
+
+
+def _gone(names: Collection[str], target: Target) -> set[str]:
+    """Of names as a ranking has them, those of erased documents. One names the same few for every question."""
+    called = {name for source in target.sources for name in _names_of(source)}
+    plain = {name: unquote(name) for name in names}
+    gone = {name for name, text in plain.items() if _PASSAGE.sub("", text) in called}
+    if target.finder is None:
+        return gone
+    rest = sorted(plain.keys() - gone)
+    about = (rest[at] for at in target.finder.screen([plain[name] for name in rest]))
+    return gone | {name for name in about if _is_about(plain[name], target.finder)}
