@@ -230,7 +230,9 @@ class TestTraining(HouseHolderCase):
     def add(self, house: House, root: Path) -> None:
         anna, others = (sorted(self.documents(root, wanted)) for wanted in (self.gone, lambda n: not self.gone(n)))
         examples = [self._example(f"kettle question {d}", d) for d in anna]
-        examples += [self._example(f"other question {d}", d) for d in others]
+        # What others are not to be confused with is hers: it goes, and their question stays.
+        hers = sorted(house.shelf.chunks_of(anna[:1]))
+        examples += [self._example(f"other question {d}", d, anna[0], *hers) for d in others]
         manifest = Manifest(
             root_of(examples), {"train": len(examples)}, tuple(sorted([*anna, *others])), {"import": len(examples)},
             "given", "", (), 1, "", 0, "2026-01-01T00:00:00+00:00",
@@ -238,15 +240,30 @@ class TestTraining(HouseHolderCase):
         )  # fmt: skip
         TrainingFolder(root / "house" / "training").put("set", manifest, examples)
 
-    def _example(self, query: str, document: str) -> Example:
-        return Example(new_id(), query, (new_id(),), (), (document,), "import", "train", "00" * 16)
+    def _example(self, query: str, document: str, other: str = "", *negatives: str) -> Example:
+        documents = tuple(sorted(filter(None, (document, other))))
+        return Example(new_id(), query, (new_id(),), negatives, documents, "import", "train", "00" * 16)
 
     def traces(self, root: Path) -> Sequence[bytes]:
         return [b"kettle question"]
 
     def rest(self, root: Path) -> object:
         kept = TrainingFolder(root / "house" / "training").get("set")
-        return sorted(example.query for example in kept.examples if example.query.startswith("other"))
+        return sorted((one.query, one.positives) for one in kept.examples if one.query.startswith("other"))
+
+    def test_what_a_question_was_not_to_be_confused_with_goes_and_the_question_stays(self, tmp_path):
+        self.furnish(tmp_path)
+        target, sets = self.target(tmp_path), TrainingFolder(tmp_path / "house" / "training")
+        before = {one.id: one for one in sets.get("set").examples if one.query.startswith("other")}
+        assert all(set(one.negatives) & target.chunks for one in before.values())
+        with self.open(tmp_path) as holder:
+            holder.erase(target)
+        kept = sets.get("set").examples
+        assert {one.id for one in kept} == before.keys()
+        for one in kept:
+            assert one.positives == before[one.id].positives
+            assert not {*one.negatives, *one.documents} & {*target.chunks, *target.documents}
+            assert one.salt != before[one.id].salt  # which would tell what is missing
 
 
 class TestExperiments(HouseHolderCase):

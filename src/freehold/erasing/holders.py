@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -221,7 +222,9 @@ class WatchHolder(_Held):
 
 
 class TrainingHolder(_Held):
-    """Training sets: questions, ids of passages, and the salts that seal them."""
+    """Training sets: questions, ids of passages, and the salts that seal them. A question that is about the person, or
+    that only erased documents answered, goes; of the others goes what they should not be confused with.
+    """
 
     name = "training"
 
@@ -242,10 +245,10 @@ class TrainingHolder(_Held):
             shred(leftover)
         for name in self._sets.names():
             kept = self._sets.get(name)
-            stay = [example for example in kept.examples if not _is_of(example, target)]
+            stay = [left for example in kept.examples if (left := _without(example, target))]
             if not stay:
                 self._sets.remove(name)
-            elif len(stay) < len(kept.examples) or kept.manifest.root != root_of(stay):
+            elif stay != list(kept.examples) or kept.manifest.root != root_of(stay):
                 self._sets.rewrite(name, _resealed(kept.manifest, stay), stay)
 
     def files(self) -> Iterator[Path]:
@@ -458,6 +461,26 @@ def _is_about(text: str, finder: SubjectFinder | None) -> bool:
 
 def _is_of(example: Example, target: Target) -> bool:
     return not target.documents.isdisjoint(example.documents) or _is_about(example.query, target.finder)
+
+
+def _without(example: Example, target: Target) -> Example | None:
+    """The example less the passages that are erased, under a salt of its own: the old one would tell what is missing.
+    None where it speaks of the person, or nothing that answers is left.
+    """
+    if not _is_of(example, target):
+        return example
+    positives, negatives = (
+        tuple(chunk for chunk in chunks if chunk not in target.chunks)
+        for chunks in (example.positives, example.negatives)
+    )
+    documents = tuple(id for id in example.documents if id not in target.documents)
+    gone = len(example.positives) + len(example.negatives) - len(positives) - len(negatives)
+    # Of a document whose passages are not known any more, nobody can tell which of these are.
+    is_known = gone >= len(example.documents) - len(documents)
+    if not positives or not is_known or _is_about(example.query, target.finder):
+        return None
+    salt = secrets.token_hex(len(example.salt) // 2)
+    return replace(example, positives=positives, negatives=negatives, documents=documents, salt=salt)
 
 
 def _speaks_of(manifest: Manifest, target: Target) -> bool:
