@@ -93,3 +93,21 @@ def test_a_relative_with_a_rare_given_name_keeps_the_family_name():
     # Where a person has decided on the paper, it goes.
     decided = redact(document, finder, Sees(), bands=("certain", "ask")).raw.parsed.text  # type: ignore[arg-type]
     assert "Keller" not in decided
+
+
+def test_a_number_that_was_theirs_in_the_text_goes_from_the_title_too():
+    subject = parse_subject([("name", "Anna Keller")])
+    text = "Claim CLM-2025-04126 of Anna Keller is settled.\n\nBertil Ekholm signed.\n"
+    title = "Settlement of claim CLM-2025-04126"
+    document = Document(id="d", source="letter.txt", title=title, text=text, language="en", media_type="text/plain",
+                        metadata={"subject": title})  # fmt: skip
+
+    class Sees:
+        def of(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
+            names = ("Anna Keller", "Bertil Ekholm")
+            places = [(one.text.index(name), name) for one in documents for name in names]
+            return [tuple(Mention(at, at + len(name), "person", 1.0, "sees") for at, name in places)]
+
+    parsed = redact(document, finder_of(subject), Sees()).raw.parsed  # type: ignore[arg-type]
+    assert "04126" not in parsed.text
+    assert parsed.title == parsed.metadata["subject"] == "Settlement of claim […]"

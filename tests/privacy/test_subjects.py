@@ -128,6 +128,12 @@ def test_a_relative_written_family_name_first_is_not_theirs():
     assert ("Straßburger", "certain") in listed
 
 
+def test_a_doubled_name_behind_another_given_name_is_not_theirs():
+    assert found("Jürgen Straßburger has a niece, Aisling Straßburger-Moran.") == [("Jürgen Straßburger", "certain")]
+    married = found("Jürgen Straßburger called. Jürgen Straßburger-Moran will call again.")
+    assert [text for text, _ in married] == ["Jürgen Straßburger", "Jürgen Straßburger"]
+
+
 def test_an_address_with_the_letters_of_theirs_is_a_namesakes():
     finder = open_finder(
         parse_subject([("name", "Elfriede Cramer-Voß"), ("email", "elfriede.cramervo.7@town.example")])

@@ -147,8 +147,8 @@ def redact(
     stand_there = owned(text, named, found, numbers=numbers, others=[*theirs, *foreign])
     beside = [(start, end) for start, end, _ in stand_there if shape_of(text[start:end]) not in known]
     cuts, sentences = _cuts(text, language, _merged(sorted([*mine, *beside])), theirs)
+    plain = _Plain(finder, frozenset(text[start:end] for start, end in beside))
     text, moved = _without(text, cuts)
-    plain = _Plain(finder)
     source = f"redacted:{new_id()}" if finder.find(as_title(document.source)) else document.source
     parsed = ParsedText(
         text=text,
@@ -258,12 +258,17 @@ def _moved(parts: Sequence[T], moved: Callable[[int], int]) -> tuple[T, ...]:
 
 @dataclass(frozen=True)
 class _Plain:
-    """Takes the person out of what a document is called: part of a name is theirs, in a document that names them."""
+    """Takes the person out of what a document is called: part of a name is theirs, in a document that names them, and
+    so are the numbers that were theirs in its text.
+    """
 
     finder: SubjectFinder
+    numbers: frozenset[str]
 
     def __call__(self, text: str) -> str:
-        return _without(text, [(found.start, found.end) for found in self.finder.find(text)])[0]
+        found = [(found.start, found.end) for found in self.finder.find(text)]
+        found += [match.span() for number in self.numbers for match in re.finditer(re.escape(number), text)]
+        return _without(text, _merged(sorted(found)))[0]
 
 
 def _meets(span: Span, others: Sequence[Span]) -> bool:

@@ -308,7 +308,9 @@ def _is_anothers(low: str, match: re.Match[str], name: Name) -> bool:
     before = re.search(r"([^\W\d_]+)\.?[\s\u00a0-]$", low[max(0, match.start() - 40) : match.start()])
     if before is None or before[1] in words("names", "titles") or before[1] in name.given or before[1] == _MONSIEUR:
         return False
-    return before[1] in given_names() or len(before[1]) == 1
+    ends = low[match.end() : match.end() + 2], low[max(0, match.start() - 2) : match.start()]
+    is_doubled = re.fullmatch(r"-[^\W\d_]", ends[0]) or re.fullmatch(r"[^\W\d_]-", ends[1])
+    return before[1] in given_names() or len(before[1]) == 1 or bool(is_doubled and before[0].endswith(" "))
 
 
 def _has_relative(low: str, name: Name) -> bool:
