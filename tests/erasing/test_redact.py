@@ -90,6 +90,16 @@ def test_a_relative_with_a_rare_given_name_keeps_the_family_name():
     without = redact(document, finder, Sees()).raw.parsed.text  # type: ignore[arg-type]
     assert his in without
     assert "Anna" not in without
+    # A salutation that the detector takes for a part of the name says nothing of another.
+    letter = replace(document, text=f"{text}\nDear Ms Keller,\n\nit is mended.\n")
+
+    class Greedy(Sees):
+        def of(self, documents: Sequence[Document]) -> list[tuple[Mention, ...]]:
+            at = documents[0].text.index("Dear Ms Keller")
+            greeting = Mention(at, at + len("Dear Ms Keller"), "person", 1.0, "greedy")
+            return [(*found, greeting) for found in super().of(documents)]
+
+    assert "Keller" not in redact(letter, finder, Greedy()).raw.parsed.text.replace(his, "")  # type: ignore[arg-type]
     # Where a person has decided on the paper, it goes.
     decided = redact(document, finder, Sees(), bands=("certain", "ask")).raw.parsed.text  # type: ignore[arg-type]
     assert "Keller" not in decided

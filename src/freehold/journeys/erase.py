@@ -30,6 +30,8 @@ _DETECTED_AT_A_TIME = 32
 _OF_ONE_FORM = frozenset({"reference", "national_id"})
 """Kinds of numbers that a firm or a state gives, all of one form. Telephones and accounts may be the firm's own."""
 _WORD = re.compile(r"[^\W\d_]+")
+_BEFORE = re.compile(r"([^\W\d_]+)[\s-]+$")
+_BEHIND = re.compile(r",\s*([^\W\d_]+)")
 _WORD_START = re.compile(r"(?<![^\W_])[^\W\d_]")
 
 Span = tuple[int, int]
@@ -169,10 +171,20 @@ def goes(document: Document, finder: SubjectFinder, named: Sequence[Mention], ba
     found = [f for f in finder.find(document.text, language=document.language) if f.band in bands]
     if "ask" in bands:  # a person has seen it
         return found
-    own = {word for i in finder.subject.identifiers if i.kind == "name" for word in _words_of(i.value)}
+    own = {flat(word) for i in finder.subject.identifiers if i.kind == "name" for word in _WORD.findall(i.value)}
     people = [(m.start, m.end) for m in named if m.kind == "person"]
-    others = [(start, end) for start, end in people if _words_of(document.text[start:end]) - own]
-    return [f for f in found if f.how != "part" or not _within((f.start, f.end), others)]
+    return [f for f in found if f.how != "part" or not _is_anothers(document.text, f, people, own)]
+
+
+def _is_anothers(text: str, part: Finding, people: Sequence[Span], own: Collection[str]) -> bool:
+    """Whether a given name that is not theirs stands beside the part, within somebody's name: before it, or behind it
+    and a comma.
+    """
+    for start, end in people:
+        if start <= part.start and part.end <= end:
+            beside = (_BEFORE.search(text[start : part.start]), _BEHIND.match(text[part.end : end]))
+            return any(m and flat(m[1]) not in own and not is_nobody(m[1]) for m in beside)
+    return False
 
 
 def rectified(document: Document, old: str, new: str) -> tuple[Raw, int]:
@@ -273,14 +285,6 @@ class _Plain:
 
 def _meets(span: Span, others: Sequence[Span]) -> bool:
     return any(span[0] < end and start < span[1] for start, end in others)
-
-
-def _words_of(name: str) -> set[str]:
-    return {flat(word) for word in _WORD.findall(name) if not is_nobody(word)}
-
-
-def _within(span: Span, others: Sequence[Span]) -> bool:
-    return any(start <= span[0] and span[1] <= end for start, end in others)
 
 
 def settle(cases: Sequence[Case], decisions: Mapping[str, Action]) -> list[Case]:
