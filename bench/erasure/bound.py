@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -132,18 +132,16 @@ def _beside(root: Path, verb: str, person: towns.Person, delay_s: float) -> Iter
 
 
 def bound(root: Path, people: int, erased_people: int, seeds: range, workers: int) -> dict[str, object]:
-    """What all towns come to, with the one-sided 95 % bound (Clopper and Pearson 1934) on the share without residue.
-
-    Interrupted, it tells what there is so far.
-    """
+    """All people of towns with these seeds, some towns at a time."""
     with ProcessPoolExecutor(workers) as pool:
-        each = [pool.submit(town_of, root / str(seed), people, erased_people, seed) for seed in seeds]
-        try:
-            for town in each:
-                town.result()
-        except KeyboardInterrupt:
-            pool.shutdown(wait=True, cancel_futures=True)
-    written = [json.loads(line) for line in (root / ROWS).read_text().splitlines()]
+        for done in as_completed(pool.submit(town_of, root / str(seed), people, erased_people, seed) for seed in seeds):
+            done.result()
+    return {"people of a town": people, **summary(root / ROWS)}
+
+
+def summary(path: Path) -> dict[str, object]:
+    """What the rows come to, with the one-sided 95 % bound (Clopper and Pearson 1934) on the share without residue."""
+    written = [json.loads(line) for line in path.read_text().splitlines()]
     rows, looked = [row for row in written if "verdict" in row], [row for row in written if "back" in row]
     n, clean = len(rows), sum(not row["left"] for row in rows)
     lower = stats.beta.ppf(0.05, clean, n - clean + 1) if clean < n else 0.05 ** (1 / n)
@@ -152,7 +150,6 @@ def bound(root: Path, people: int, erased_people: int, seeds: range, workers: in
     return {
         "people": n,
         "towns erased to the end, ingested again and restored": len(looked) // 2,
-        "people of a town": people,
         "clean": clean,
         "lower95": round(float(lower), 5),
         "false certificates": sum(bool(row["left"]) and row["verdict"] == "COMPLETE" for row in rows),

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bound import bound
+from bound import bound, summary
 from growth import cost
 from mutants import caught
 
@@ -42,12 +42,15 @@ def main() -> None:
     add("--seed", type=int, default=1, help="of the first town")
     add("--mutants", action="store_true")
     add("--cost", type=int, nargs="*", metavar="CHUNKS")
+    add("--rows", type=Path, help="no run: what the rows.jsonl of one come to, whole or not")
     add("--save", action="store_true", help="write bench/results/erasure-DATE.json")
     given = parser.parse_args()
     found: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         if given.mutants:
             found["mutants"] = caught(Path(folder), given.seed)
+        elif given.rows:
+            found["town"] = summary(given.rows)
         elif given.cost is not None:
             found["cost"] = cost(Path(folder), given.cost or [10_000, 100_000], given.seed)
         else:

@@ -130,6 +130,9 @@ def test_a_relative_written_family_name_first_is_not_theirs():
 
 def test_a_doubled_name_behind_another_given_name_is_not_theirs():
     assert found("Jürgen Straßburger has a niece, Aisling Straßburger-Moran.") == [("Jürgen Straßburger", "certain")]
+    assert found("Jürgen Straßburger has a niece, Aisling Straßburger-Moran. Dear Herr Straßburger,") == [
+        ("Jürgen Straßburger", "certain"), ("Straßburger", "certain"),
+    ]  # fmt: skip
     married = found("Jürgen Straßburger called. Jürgen Straßburger-Moran will call again.")
     assert [text for text, _ in married] == ["Jürgen Straßburger", "Jürgen Straßburger"]
 

@@ -197,7 +197,9 @@ class _Finder:
                     if how != "exact" or _is_one_name(text, match, name):
                         yield _Raw(match.start(), match.end(), at, _how(how, match, name), sure)
             for match in name.alone.finditer(low):
-                if not text[match.start()].islower() and not _is_anothers(low, match, name):
+                if text[match.start()].islower() or _is_doubled(low, match, name):
+                    continue
+                if not _is_anothers(low, match, name):
                     yield _Raw(match.start(), match.end(), at, "part", sure=False)
             yield from _mistyped(at, name, low)
 
@@ -308,14 +310,22 @@ def _is_anothers(low: str, match: re.Match[str], name: Name) -> bool:
     before = re.search(r"([^\W\d_]+)\.?[\s\u00a0-]$", low[max(0, match.start() - 40) : match.start()])
     if before is None or before[1] in words("names", "titles") or before[1] in name.given or before[1] == _MONSIEUR:
         return False
+    return before[1] in given_names() or len(before[1]) == 1
+
+
+def _is_doubled(low: str, match: re.Match[str], name: Name) -> bool:
+    """Whether it is a part of somebody else's doubled name: "Aisling Keller-Moran", who is no "Ms Keller"."""
+    before = re.search(r"([^\W\d_]+)[ \u00a0](?:[^\W\d_]+-)*$", low[max(0, match.start() - 40) : match.start()])
+    if before is None or before[1] in words("names", "titles") or before[1] in name.given:
+        return False
     ends = low[match.end() : match.end() + 2], low[max(0, match.start() - 2) : match.start()]
-    is_doubled = re.fullmatch(r"-[^\W\d_]", ends[0]) or re.fullmatch(r"[^\W\d_]-", ends[1])
-    return before[1] in given_names() or len(before[1]) == 1 or bool(is_doubled and before[0].endswith(" "))
+    return bool(re.fullmatch(r"-[^\W\d_]", ends[0]) or re.fullmatch(r"[^\W\d_]-", ends[1]))
 
 
 def _has_relative(low: str, name: Name) -> bool:
     """Whether somebody else of the same family name is named."""
-    return any(_is_anothers(low, match, name) for match in name.alone.finditer(low))
+    alone = (match for match in name.alone.finditer(low) if not _is_doubled(low, match, name))
+    return any(_is_anothers(low, match, name) for match in alone)
 
 
 def _mistyped(at: int, name: Name, low: str) -> Iterator[_Raw]:
