@@ -55,6 +55,7 @@ def main() -> None:
             found["cost"] = cost(Path(folder), given.cost or [10_000, 100_000], given.seed)
         else:
             seeds = range(given.seed, given.seed + given.towns)
+            print(f"a row for each of them: {folder}/rows.jsonl", flush=True)
             found["town"] = bound(Path(folder), given.people, given.erased, seeds, given.workers)
     print(json.dumps(found, indent=1))
     if given.save:
