@@ -1,9 +1,12 @@
-"""What tests share: the real default model, and the folder of real data where there is one."""
+"""What tests share: the real default model, a real browser, and the folder of real data where there is one."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -37,3 +40,23 @@ def minilm() -> Path:
     from freehold.models.pull import pull
 
     return pull("all-minilm-l6-v2")
+
+
+BROWSERS = ("chromium", "google-chrome", "chromium-browser", "google-chrome-stable")
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run"),
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless browser of this machine; the test is skipped where there is none."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser is installed: looked for {', '.join(BROWSERS)}")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, args=list(QUIET))
+        yield started
+        started.close()

@@ -5,10 +5,12 @@ import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest import mock
 
 import pytest
 from typer.testing import CliRunner
 
+from freehold.cli import output
 from freehold.cli.main import app
 from freehold.core.errors import UsageError
 from freehold.measure.capacity import trial
@@ -49,7 +51,8 @@ def service(ms: float = 8.0, at_once: int = 2):
 
 
 def freehold(*arguments):
-    done = CliRunner().invoke(app, [str(one) for one in arguments], env={"COLUMNS": "220"}, catch_exceptions=False)
+    with mock.patch.object(output.out, "_width", 220):  # it is asked for once a process, of the terminal
+        done = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
@@ -365,11 +363,6 @@ def test_colours_have_the_contrast_that_wcag_aa_asks_for() -> None:
 
 # How a browser takes it
 
-BROWSERS = ("chromium", "google-chrome", "chromium-browser", "google-chrome-stable")
-QUIET = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--no-first-run"),
-]
 MEASURED = """() => {
   const box = each => (r => [r.left, r.top, r.right, r.bottom])(each.getBoundingClientRect());
   const within = ([l, t, r, b], [left, top, right, bottom]) =>
@@ -387,23 +380,11 @@ MEASURED = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser is installed: looked for {', '.join(BROWSERS)}")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=path, args=QUIET)
-        yield started
-        started.close()
-
-
 @pytest.mark.parametrize("name", ["eval", "gate", "tune", "minimal", "degenerate", "hostile"])
-def test_in_a_browser(name: str, pages: dict[str, str], browser: Any, tmp_path: Path) -> None:
+def test_in_a_browser(name: str, pages: dict[str, str], chromium: Any, tmp_path: Path) -> None:
     file = tmp_path / f"{name}.html"
     file.write_text(pages[name], encoding="utf-8")
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
     said: list[str] = []
     requested: list[str] = []
     page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
@@ -442,12 +423,12 @@ def overlaps(labels: list[list[Any]]) -> list[tuple[str, str]]:
     ]
 
 
-def test_many_runs_and_slices_still_fit(browser: Any) -> None:
+def test_many_runs_and_slices_still_fit(chromium: Any) -> None:
     names = [f"run {n} with a rather long name of its own" for n in range(11)]
     runs = tuple(run(name, 0.6 + n / 40, served=n == 3, place=n % 2) for n, name in enumerate(names))
     wide = tuple(replace(s, slice=f"clause={n} {s.slice}") for n, s in enumerate(runs[0].slices * 6))
     runs = (replace(runs[0], slices=wide), *runs[1:])
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.set_content(render(experiment(runs=runs, comparisons=()), detail((*names, *RUNS))))
     seen = page.evaluate(MEASURED)
     page.close()

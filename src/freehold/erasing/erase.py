@@ -8,19 +8,15 @@ from functools import partial
 
 from freehold.backup import export_keys
 from freehold.core.erasure import ErasureRequest, Ground, Subject
-from freehold.core.errors import HouseBusy, NeedsPerson, UsageError
+from freehold.core.errors import NeedsPerson, UsageError
 from freehold.erasing import retention
 from freehold.erasing.certify import Certified, certify
-from freehold.erasing.holders import WAIT
+from freehold.erasing.holders import databases, write_anew
 from freehold.erasing.retrain import Replaced, retrain
 from freehold.erasing.verify import Verified, verify
 from freehold.erasing.walk import Orders, carry_out, patiently, receive, requests_of
 from freehold.house import House
 from freehold.journeys.ingest import Progress
-from freehold.store.shelf import HouseShelf
-from freehold.store.traffic import FILE as TRAFFIC
-from freehold.store.traffic import TrafficLog
-from freehold.store.vault import Vault
 
 _FINAL = frozenset({"COMPLETE", "PARTIAL_EXEMPT"})
 
@@ -131,21 +127,12 @@ def _searched(house: House, request: ErasureRequest, wait_s: float, progress: Pr
     """
     verified = verify(house, request, progress)
     places = {place for probe in verified.probes for place in probe.places}
-    behind = [database for name, database in _databases(house).items() if name in places]
+    behind = [database for name, database in databases(house).items() if name in places]
     if not behind or any(probe.hits for probe in verified.probes if probe.kind in {"read", "key"}):
         return verified
     for database in behind:
-        patiently(partial(_write_anew, database), wait_s)
+        patiently(partial(write_anew, database), wait_s)
     return verify(house, request, progress)
-
-
-def _databases(house: House) -> dict[str, HouseShelf | Vault | TrafficLog]:
-    return {"catalog.sqlite": house.shelf, "vault.sqlite": house.shelf.vault, TRAFFIC: house.traffic}
-
-
-def _write_anew(database: HouseShelf | Vault | TrafficLog) -> None:
-    if not database.write_anew():
-        raise HouseBusy("a reader holds an old state of a database, which cannot be overwritten yet", hint=WAIT)
 
 
 def _settled(house: House, request: ErasureRequest, replaced: Sequence[Replaced]) -> ErasureRequest:

@@ -26,8 +26,11 @@ from freehold.store import watch
 from freehold.store.jobs import Jobs
 from freehold.store.lock import writer_lock
 from freehold.store.made_from import documents_of
+from freehold.store.shelf import HouseShelf
 from freehold.store.traffic import FILE as TRAFFIC
+from freehold.store.traffic import TrafficLog
 from freehold.store.training import TrainingFolder, read_manifest
+from freehold.store.vault import Vault
 from freehold.store.watch import FILE as WATCH
 from freehold.tuning import tracking
 from freehold.tuning.candidate import WORK
@@ -65,6 +68,17 @@ def known_holdings(holder: Holder, target: Target) -> Sequence[Holding]:
         return holder.holdings(target)
     except EndpointFault:
         return ()
+
+
+def databases(house: House) -> dict[str, HouseShelf | Vault | TrafficLog]:
+    """Name of the file -> each database that rows of documents are in."""
+    return {"catalog.sqlite": house.shelf, "vault.sqlite": house.shelf.vault, TRAFFIC: house.traffic}
+
+
+def write_anew(database: HouseShelf | Vault | TrafficLog) -> None:
+    """Write a database without what SQLite left where it moved rows. Raises HouseBusy while one reads an old state."""
+    if not database.write_anew():
+        raise HouseBusy("a reader holds an old state of a database, which cannot be overwritten yet", hint=WAIT)
 
 
 class _Held:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from freehold.core.erasure import Target
-from freehold.core.errors import HouseBusy, NeedsPerson, StorageFault
+from freehold.core.errors import NeedsPerson, StorageFault
 from freehold.core.faults import step
 from freehold.core.fence import Print
 from freehold.core.files import rewrite, shred, write_durably
@@ -24,7 +24,7 @@ from freehold.core.ids import canonical_json, new_id
 from freehold.core.records import from_json, to_json
 from freehold.core.retention import date_of
 from freehold.core.shelf import Changes
-from freehold.erasing.holders import WAIT, holders_of, known_holdings
+from freehold.erasing.holders import databases, holders_of, known_holdings, write_anew
 from freehold.erasing.walk import forget, patiently, taint
 from freehold.house import House
 from freehold.journeys.ingest import Progress
@@ -161,20 +161,15 @@ def _carry_out(house: House, state: _State, progress: Progress, wait_s: float) -
     _write(house, state)
     step("purge.tainted")
     forget(house, target, progress, wait_s=wait_s)
-    patiently(partial(_write_anew, house), wait_s)
+    # Where SQLite moved rows it leaves bytes of them behind, which nobody looks for here.
+    for database in databases(house).values():
+        patiently(partial(write_anew, database), wait_s)
     return state
 
 
 def _target(house: House, going: Mapping[str, str]) -> Target:
     ids = frozenset(going)
     return Target(ids, frozenset(house.shelf.chunks_of(ids)), frozenset(going.values()))
-
-
-def _write_anew(house: House) -> None:
-    """Where SQLite moved rows it leaves bytes of them behind, which nobody looks for here."""
-    for database in (house.shelf, house.shelf.vault, house.traffic):
-        if not database.write_anew():
-            raise HouseBusy("a reader holds an old state of a database, which cannot be overwritten yet", hint=WAIT)
 
 
 def _tell(house: House, run: str, **counts: int) -> None:

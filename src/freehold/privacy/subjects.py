@@ -29,7 +29,7 @@ from freehold.privacy.spellings import (
     signs_of,
     spells,
 )
-from freehold.privacy.words import flat, given_names, words
+from freehold.privacy.words import flat, given_names, is_nobody, words
 
 _ALIASES: dict[str, IdentifierKind] = {
     **{kind: kind for kind in get_args(IdentifierKind)},
@@ -197,9 +197,8 @@ class _Finder:
                     if how != "exact" or _is_one_name(text, match, name):
                         yield _Raw(match.start(), match.end(), at, _how(how, match, name), sure)
             for match in name.alone.finditer(low):
-                if text[match.start()].islower() or _is_doubled(low, match, name):
-                    continue
-                if not _is_anothers(low, match, name):
+                others = text[match.start()].islower() or _is_doubled(text, match, name)
+                if not (others or _is_anothers(low, match, name)):
                     yield _Raw(match.start(), match.end(), at, "part", sure=False)
             yield from _mistyped(at, name, low)
 
@@ -272,6 +271,7 @@ _ADDRESS = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
 _CODE = re.compile(r"[a-z0-9]+(?:[-/.][a-z0-9]+)+")
 _INVERTED = re.compile(r",[ \u00a0]([^\W\d_]+)(?=[ \u00a0]*(?:[^\w \u00a0]|$))")
 """A given name behind a comma, with no word after it: "Keller, Anna Schmidt and others" is a list."""
+_DOUBLED = re.compile(r"([^\W\d_]+)[ \u00a0](?:[^\W\d_]+-)*$")
 _BIRTH = re.compile(r"\b(?:born|dob|date of birth|geb(?:oren|urtsdatum)?|\*|nee?|naissance|nacid[oa]|nat[oa]|ur)\b|\*")
 
 
@@ -313,19 +313,18 @@ def _is_anothers(low: str, match: re.Match[str], name: Name) -> bool:
     return before[1] in given_names() or len(before[1]) == 1
 
 
-def _is_doubled(low: str, match: re.Match[str], name: Name) -> bool:
-    """Whether it is a part of somebody else's doubled name: "Aisling Keller-Moran", who is no "Ms Keller"."""
-    before = re.search(r"([^\W\d_]+)[ \u00a0](?:[^\W\d_]+-)*$", low[max(0, match.start() - 40) : match.start()])
-    if before is None or before[1] in words("names", "titles") or before[1] in name.given:
+def _is_doubled(text: str, match: re.Match[str], name: Name) -> bool:
+    """Whether it is a part of somebody else's doubled name behind a given name: "Aisling Keller-Moran"."""
+    before = _DOUBLED.search(text[max(0, match.start() - 40) : match.start()])
+    if before is None or is_nobody(before[1]) or flat(before[1]) in name.given or not before[1][0].isupper():
         return False
-    ends = low[match.end() : match.end() + 2], low[max(0, match.start() - 2) : match.start()]
+    ends = text[match.end() : match.end() + 2], text[max(0, match.start() - 2) : match.start()]
     return bool(re.fullmatch(r"-[^\W\d_]", ends[0]) or re.fullmatch(r"[^\W\d_]-", ends[1]))
 
 
 def _has_relative(low: str, name: Name) -> bool:
     """Whether somebody else of the same family name is named."""
-    alone = (match for match in name.alone.finditer(low) if not _is_doubled(low, match, name))
-    return any(_is_anothers(low, match, name) for match in alone)
+    return any(_is_anothers(low, match, name) for match in name.alone.finditer(low))
 
 
 def _mistyped(at: int, name: Name, low: str) -> Iterator[_Raw]:
