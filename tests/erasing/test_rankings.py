@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from freehold.core.erasure import Target
-from freehold.erasing.holders import _rewritten
+from freehold.erasing.left import rewritten
 
 SOURCE = "/srv/papers/letters/keller 1.txt"
 NAMED = (
@@ -24,10 +24,10 @@ def test_every_name_of_an_erased_document_goes(tmp_path: Path) -> None:
     names = (*NAMED, *OTHERS)
     path.write_text("".join(f"q1 Q0 {name} {rank} 0.5 hybrid\n" for rank, name in enumerate(names, 1)))
     target = Target(frozenset(), frozenset(), frozenset({SOURCE}))
-    text = _rewritten(path, target)
+    text = rewritten(path, target)
     assert text is not None
     assert [line.split()[2] for line in text.splitlines()][len(NAMED) :] == [*OTHERS]
     assert "keller%201." not in text
     assert text.count("erased") == len(NAMED)
     path.write_text(text)
-    assert _rewritten(path, target) is None
+    assert rewritten(path, target) is None

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import secrets
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from urllib.parse import quote, unquote
+from pathlib import Path
 
 from freehold.backup import KEYS
-from freehold.core.erasure import Holder, Holding, Level, SubjectFinder, Target
+from freehold.core.erasure import Holder, Holding, Level, Target
 from freehold.core.errors import EndpointFault, HouseBusy
 from freehold.core.files import GONE, rewrite, shred, shred_tree
 from freehold.core.shelf import Changes, Quarantined
-from freehold.core.training import Example, Manifest, ModelVersion
+from freehold.core.training import Manifest, ModelVersion
+from freehold.erasing.left import ERASED, is_about, is_of, resealed, rewritten, without
 from freehold.erasing.logged import speaking
 from freehold.house import TUNING, House
 from freehold.indexes import EMBEDDED, SERVED
@@ -36,10 +32,6 @@ from freehold.tuning import tracking
 from freehold.tuning.candidate import WORK
 from freehold.tuning.sets import TRAINING
 
-ERASED = "erased"
-"""Stands where a document was named."""
-_PASSAGE = re.compile(r"(?:\[\d+:\d+\]|#[\d.]+)$")
-"""What a ranking of passages adds to the name of a document."""
 WAIT = "end the processes that read the house, or wait for them, and run the command again"
 
 
@@ -247,7 +239,7 @@ class TrainingHolder(_Held):
         self._sets = TrainingFolder(house.root / TRAINING)
 
     def holdings(self, target: Target) -> Sequence[Holding]:
-        found = [e.id for name in self._sets.names() for e in self._sets.get(name).examples if _is_of(e, target)]
+        found = [e.id for name in self._sets.names() for e in self._sets.get(name).examples if is_of(e, target)]
         return [*self._told("example", found), *self._told("manifest", self.stale(target))]
 
     def stale(self, target: Target) -> list[str]:
@@ -259,11 +251,11 @@ class TrainingHolder(_Held):
             shred(leftover)
         for name in self._sets.names():
             kept = self._sets.get(name)
-            stay = [left for example in kept.examples if (left := _without(example, target))]
+            stay = [left for example in kept.examples if (left := without(example, target))]
             if not stay:
                 self._sets.remove(name)
             elif stay != list(kept.examples) or kept.manifest.root != root_of(stay):
-                self._sets.rewrite(name, _resealed(kept.manifest, stay), stay)
+                self._sets.rewrite(name, resealed(kept.manifest, stay), stay)
 
     def files(self) -> Iterator[Path]:
         yield from _below(self._house.root / TRAINING)
@@ -275,14 +267,14 @@ class ExperimentsHolder(_Held):
     name = "experiments"
 
     def holdings(self, target: Target) -> Sequence[Holding]:
-        found = {path.parent.parent.name for path in self._runs() if _rewritten(path, target) is not None}
+        found = {path.parent.parent.name for path in self._runs() if rewritten(path, target) is not None}
         return self._told("experiment", found)
 
     def erase(self, target: Target) -> None:
         for leftover in (self._house.root / "experiments").glob(f"*/runs/*{GONE}"):
             shred(leftover)
         for path in self._runs():
-            text = _rewritten(path, target)
+            text = rewritten(path, target)
             if text is not None:
                 rewrite(path, text.encode())
 
@@ -466,79 +458,8 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _names(quarantined: Quarantined, target: Target) -> bool:
-    return quarantined.source in target.sources or _is_about(quarantined.source, target.finder)
-
-
-def _is_about(text: str, finder: SubjectFinder | None) -> bool:
-    return finder is not None and any(finding.band == "certain" for finding in finder.find(text))
-
-
-def _is_of(example: Example, target: Target) -> bool:
-    return not target.documents.isdisjoint(example.documents) or _is_about(example.query, target.finder)
-
-
-def _without(example: Example, target: Target) -> Example | None:
-    """The example less the passages that are erased, under a salt of its own: the old one would tell what is missing.
-    None where it speaks of the person, or nothing that answers is left.
-    """
-    if not _is_of(example, target):
-        return example
-    positives, negatives = (
-        tuple(chunk for chunk in chunks if chunk not in target.chunks)
-        for chunks in (example.positives, example.negatives)
-    )
-    documents = tuple(id for id in example.documents if id not in target.documents)
-    gone = len(example.positives) + len(example.negatives) - len(positives) - len(negatives)
-    # Of a document whose passages are not known any more, nobody can tell which of these are.
-    is_known = gone >= len(example.documents) - len(documents)
-    if not positives or not is_known or _is_about(example.query, target.finder):
-        return None
-    salt = secrets.token_hex(len(example.salt) // 2)
-    return replace(example, positives=positives, negatives=negatives, documents=documents, salt=salt)
+    return quarantined.source in target.sources or is_about(quarantined.source, target.finder)
 
 
 def _speaks_of(manifest: Manifest, target: Target) -> bool:
     return not target.documents.isdisjoint(manifest.documents)
-
-
-def _resealed(manifest: Manifest, examples: Sequence[Example]) -> Manifest:
-    """The manifest of what is left of a set."""
-    return replace(
-        manifest,
-        root=root_of(examples),
-        examples=dict(sorted(Counter(example.part for example in examples).items())),
-        documents=tuple(sorted({document for example in examples for document in example.documents})),
-        origins=dict(sorted(Counter(example.origin for example in examples).items())),
-    )
-
-
-def _names_of(source: str) -> Iterator[str]:
-    """A source as rankings may call it: itself, or, after a label, the end of its path or its file name alone."""
-    parts = source.split("/")
-    yield from ("/".join(parts[at:]) for at in range(len(parts)))
-    yield PurePosixPath(source).stem
-
-
-def _rewritten(path: Path, target: Target) -> str | None:
-    """A ranking without the names of what is erased; None where it names nothing of it."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    rows = [line.split(" ", 3) for line in lines]
-    gone = _gone({columns[2] for columns in rows if len(columns) > 2}, target)
-    if not gone:
-        return None
-    for at, columns in enumerate(rows):
-        if len(columns) > 2 and columns[2] in gone:
-            lines[at] = " ".join([*columns[:2], quote(f"{ERASED}:{at}"), *columns[3:]])
-    return "".join(lines)
-
-
-def _gone(names: Collection[str], target: Target) -> set[str]:
-    """Of names as a ranking has them, those of erased documents. One names the same few for every question."""
-    called = {name for source in target.sources for name in _names_of(source)}
-    plain = {name: unquote(name) for name in names}
-    gone = {name for name, text in plain.items() if _PASSAGE.sub("", text) in called}
-    if target.finder is None:
-        return gone
-    rest = sorted(plain.keys() - gone)
-    about = (rest[at] for at in target.finder.screen([plain[name] for name in rest]))
-    return gone | {name for name in about if _is_about(plain[name], target.finder)}
