@@ -141,6 +141,21 @@ def test_leaving_without_commit_leaves_nothing(generations: Generations, root: P
     assert ids(generations) == BEFORE
 
 
+def test_what_began_ahead_is_like_what_did_not(generations: Generations, root: Path) -> None:
+    before = generations.current()
+    with generations.build(base=before, dim=DIM, embedder_digest="digest") as builder:
+        builder.begin()
+    assert generations.current() == before
+    with generations.build(base=before, dim=DIM, embedder_digest="digest") as builder:
+        builder.begin()
+        builder.begin()
+        builder.add([NEW])
+        info = builder.commit(2)
+    assert info.points == 42
+    assert ids(generations) == sorted([*BEFORE, NEW.chunk_id])
+    assert directories(root) == {info.name}
+
+
 def test_a_committed_builder_takes_no_more(generations: Generations) -> None:
     with generations.build(base=None, dim=DIM, embedder_digest="digest") as builder:
         builder.commit(1)

@@ -165,6 +165,18 @@ def test_it_is_found_across_the_pieces_that_a_file_is_read_in(tmp_path: Path) ->
     assert look(planted(tmp_path, bytes(data))).hits == 3
 
 
+def test_holes_of_a_file_hide_nothing(tmp_path: Path) -> None:
+    with (tmp_path / "a").open("wb") as file:
+        file.write(LIVE.encode())
+        for at in (CHUNK, 3 * CHUNK - 5, 9 * CHUNK + 1):
+            file.seek(at)
+            file.write(NAME.encode())
+        file.truncate(12 * CHUNK)
+    found = scan(tmp_path, text_patterns(NAME, "gone"))
+    assert found.found == {"gone": {"a": 3}}
+    assert found.size_bytes == 12 * CHUNK
+
+
 def test_members_of_archives(tmp_path: Path) -> None:
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
         with zipfile.ZipFile(tmp_path / f"{method}.docx", "w", method) as archive:
@@ -350,6 +362,28 @@ def test_a_text_across_the_edge_of_pages_is_found(
             leftover.unlink()
     assert missed == []
     assert probed > 25
+
+
+def test_numbers_of_pages_left_of_a_longer_list_cost_no_pass(tmp_path: Path) -> None:
+    """The list of free pages gets shorter, and what it named stays behind it: no text, unlike what it grew over."""
+    connection = database(tmp_path / "a.db", "delete", secure=True)
+    connection.executemany("INSERT INTO t VALUES (?, ?, 7)", [(n, "x" * 3_000) for n in range(10, 90)])
+    connection.execute("DELETE FROM t WHERE id > 9")
+    connection.executemany("INSERT INTO t VALUES (?, ?, 7)", [(n, "x" * 3_000) for n in range(10, 40)])
+    connection.close()
+    raw = (tmp_path / "a.db").read_bytes()
+    trunk, count = int.from_bytes(raw[32:36], "big"), 0
+    page = raw[(trunk - 1) * 1024 : trunk * 1024]
+    count = int.from_bytes(page[4:8], "big")
+    assert page[8 + 4 * count :].strip(b"\0"), "nothing is left of the longer list"
+
+    def read(data: bytes) -> layers.Read:
+        return lambda offset, size: data[offset : offset + size]
+
+    assert list(layers.seams(read(raw), read(b""), 64)) == []
+    at = (trunk - 1) * 1024 + 8 + 4 * count + 100
+    with_text = raw[:at] + NAME.encode() + raw[at + len(NAME.encode()) :]
+    assert list(layers.seams(read(with_text), read(b""), 1_000)) != []
 
 
 def still_there(folder: Path, size: int, needle: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,42 @@ def test_sweep_clears_what_no_row_speaks_of(shelf: HouseShelf, tmp_path: Path) -
     shelf.sweep()
     assert shelf.vault.ids() == {kept.document.id}
     assert [path.name for path in (tmp_path / "blobs").glob("*/*")] == [kept.document.id]
+
+
+def test_names_of_keys(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    documents = [new_id() for _ in range(1_001)]
+    vault.create(documents)
+    for name in ("backup:training/b", "backup:training/a", "backup:models/a", "backups:x", "request:1"):
+        vault.ensure(name)
+    assert vault.named("backup:training/") == ["backup:training/a", "backup:training/b"]
+    assert vault.named("backup:") == ["backup:models/a", "backup:training/a", "backup:training/b"]
+    assert vault.present([*documents, "request:1", new_id()]) == {*documents, "request:1"}
+    assert vault.present([]) == set()
+    assert vault.ids() == set(documents)
+
+
+def test_commitments_are_of_bytes_and_salts_in_the_order_of_ids(shelf: HouseShelf, tmp_path: Path) -> None:
+    entries = [entry("a.txt", "of A"), entry("b.txt", "of B"), entry("c.txt", "of C")]
+    shelf.commit(Changes(add=entries))
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as connection:
+        salts = dict(connection.execute("SELECT document_id, salt FROM salts"))
+    expected = [
+        sha256(b"\0" + salts[e.document.id] + f'"{e.sha256}"'.encode()).digest()
+        for e in sorted(entries, key=lambda e: e.document.id)
+    ]
+    assert shelf.commitments() == expected
+    shelf.commit(Changes(remove=[entries[1].document.id]))
+    assert len(shelf.commitments()) == 2
+
+
+def test_chunks_with_vectors_of_a_maker_but_what_is_hidden(shelf: HouseShelf) -> None:
+    shown, hidden = entry("a.txt", "of A, at length"), entry("b.txt", "of B, at length")
+    shelf.commit(Changes(add=[shown, hidden]))
+    assert shelf.chunk_ids(MAKER) == {c.id for e in (shown, hidden) for c in e.chunks} == shelf.chunk_ids()
+    shelf.restrict([hidden.document.id], "a request")
+    assert shelf.chunk_ids(MAKER) == {c.id for c in shown.chunks} == shelf.chunk_ids()
+    assert shelf.chunk_ids("another") == set()
 
 
 def test_sealed_bytes_are_bound_to_key_and_document() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
@@ -13,7 +14,7 @@ FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 DENIED_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 GONE = ".gone"
 """Ends the name of a file that waits to be overwritten."""
-_PIECE_BYTES = 1 << 20
+_ZEROS = memoryview(bytes(1 << 20))
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -89,12 +90,28 @@ def shred_tree(folder: Path) -> None:
         raise refused
 
 
+def stretches(descriptor: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of each stretch of an open file that has bytes on the disk, in order; between them are holes.
+
+    A file system that knows of no holes has one stretch in each file. Raises OSError.
+    """
+    size, end = os.fstat(descriptor).st_size, 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError as e:
+            if e.errno == errno.ENXIO:  # nothing but a hole up to the end
+                return
+            raise
+        end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield start, end
+
+
 def _overwrite(path: Path) -> None:
-    with path.open("r+b") as file:
-        left = os.fstat(file.fileno()).st_size
-        while left > 0:
-            left -= file.write(bytes(min(left, _PIECE_BYTES)))
-        file.flush()
+    with path.open("r+b", buffering=0) as file:
+        for at, end in list(stretches(file.fileno())):
+            while at < end:
+                at += os.pwrite(file.fileno(), _ZEROS[: end - at], at)  # noqa: PLW2901
         os.fsync(file.fileno())
 
 

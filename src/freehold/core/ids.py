@@ -7,6 +7,9 @@ import json
 import uuid
 from collections.abc import Iterable
 
+# One for all: making an encoder costs more than a digest of a document does.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def new_id() -> str:
     """A fresh random id (UUID version 4, canonical text): never reused, without content or order."""
@@ -20,7 +23,7 @@ def sha256_hex(data: bytes) -> str:
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys, no spaces and unescaped text: equal values give equal strings."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def keyed_order(ids: Iterable[str], key: str) -> list[str]:

@@ -220,6 +220,13 @@ class VectorIndex(Protocol):
 class IndexBuilder(Protocol):
     """The next generation of an index while it is built. What is asked is done in that order."""
 
+    def begin(self) -> None:
+        """Something will surely be asked: what can be done before it, such as copying the base, may begin.
+
+        Raises EngineFault or StorageFault.
+        """
+        ...
+
     def delete(self, chunk_ids: Collection[str]) -> None:
         """Remove points by id; unknown ids are ignored. Raises EngineFault or StorageFault."""
         ...

@@ -116,11 +116,11 @@ class KeysHolder(_Held):
     name = "keys"
 
     def holdings(self, target: Target) -> Sequence[Holding]:
-        return self._told("key", self._house.shelf.vault.ids() & target.documents)
+        return self._told("key", self._house.shelf.vault.present(target.documents))
 
     def erase(self, target: Target) -> None:
         vault = self._house.shelf.vault
-        vault.destroy(sorted(vault.ids() & target.documents))
+        vault.destroy(sorted(vault.present(target.documents)))
         if not vault.truncate():
             raise HouseBusy("a reader holds an old state of the vault, which cannot be overwritten yet", hint=WAIT)
 
@@ -412,16 +412,13 @@ class BackupsHolder(_Held):
         return self._told("key", self._names(target))
 
     def _names(self, target: Target) -> set[str]:
-        units = {f"documents/{document_id}" for document_id in target.documents}
-        units |= {f"models/{version.id}" for version in ModelsHolder(self._house, _silent).tainted(target)}
-        known = self._house.shelf.vault.named(KEYS)
-        here = {f"training/{name}" for name in TrainingFolder(self._house.root / TRAINING).names()}
-        stale = {f"{KEYS}{unit}" for unit in units}
+        vault = self._house.shelf.vault
         # A set that was rewritten or removed, an experiment that was rewritten: what the backup has of them is older.
-        changed = (
-            self._changed(target) | {k.removeprefix(KEYS) for k in known if k.startswith(f"{KEYS}training/")} - here
-        )
-        return {name for name in known if name in stale or name.removeprefix(KEYS) in changed}
+        units = {f"documents/{document_id}" for document_id in target.documents} | self._changed(target)
+        units |= {f"models/{version.id}" for version in ModelsHolder(self._house, _silent).tainted(target)}
+        here = {f"{KEYS}training/{name}" for name in TrainingFolder(self._house.root / TRAINING).names()}
+        removed = set(vault.named(f"{KEYS}training/")) - here
+        return removed | vault.present([f"{KEYS}{unit}" for unit in units])
 
     def _changed(self, target: Target) -> set[str]:
         sets = TrainingHolder(self._house).stale(target)

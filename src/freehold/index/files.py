@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from freehold.core.errors import FreeholdError, StorageFault
-from freehold.core.files import FULL_ERRNOS
+from freehold.core.files import FULL_ERRNOS, stretches
 
 UNSUPPORTED_ERRNOS = frozenset({errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 """What file systems answer that cannot copy ranges by themselves."""
@@ -51,22 +51,13 @@ def copy_tree(source: Path, target: Path, *, skip: Collection[str] = (), skip_pr
 
 def _copy_file(source: Path, target: Path) -> None:
     with source.open("rb") as reader, target.open("wb") as writer:
-        size_bytes = os.fstat(reader.fileno()).st_size
-        os.ftruncate(writer.fileno(), size_bytes)
-        end = 0
-        while end < size_bytes:
-            try:
-                start = os.lseek(reader.fileno(), end, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:  # nothing but a hole up to the end
-                    return
-                raise
-            end = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
-            while start < end:
-                copied = _copy_range(reader.fileno(), writer.fileno(), start, end - start)
+        os.ftruncate(writer.fileno(), os.fstat(reader.fileno()).st_size)
+        for at, end in stretches(reader.fileno()):
+            while at < end:
+                copied = _copy_range(reader.fileno(), writer.fileno(), at, end - at)
                 if copied == 0:
                     raise OSError(errno.EIO, "file shrank while it was copied", str(source))
-                start += copied
+                at += copied  # noqa: PLW2901
 
 
 def _copy_range(reader: int, writer: int, start: int, count: int) -> int:

@@ -131,6 +131,10 @@ class Builder:
         self._embedder_digest = embedder_digest
         self._committed = False
 
+    def begin(self) -> None:
+        """Have the child copy the base while the caller finds out what is to change."""
+        self._child = self._child or self._start()
+
     def delete(self, chunk_ids: Collection[str]) -> None:
         """Remove points by id; unknown ids are ignored. Raises EngineFault or StorageFault when the child failed."""
         if chunk_ids:
@@ -166,7 +170,8 @@ class Builder:
     def _put(self, verb: str, load: object) -> BuilderChild:
         if self._committed:
             raise EngineFault("this generation is committed", hint="begin another build")
-        self._child = self._child or self._start()
+        self.begin()
+        assert self._child
         self._child.put(verb, load)
         return self._child
 

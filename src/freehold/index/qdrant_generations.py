@@ -189,6 +189,9 @@ class ServerBuilder:
         """Whether a point was written and taken out again."""
         self._committed = False
 
+    def begin(self) -> None:
+        """Nothing: the base is copied once it is known what of it is left out."""
+
     def delete(self, chunk_ids: Collection[str]) -> None:
         """Remove points by id; unknown ids are ignored. Raises EngineFault, StorageFault or EndpointFault."""
         self._check()

@@ -48,23 +48,26 @@ def sync(
     wanted = shelf.chunk_ids(model.digest)
     if base is None and not wanted:
         return None
-    present: set[str] = set()
-    if base:
-        try:
-            present = _ids(generations)
-        except (EngineFault, StorageFault):  # damaged: the catalog has all that it takes to make it anew
-            base = None
-    moved = shelf.regrouped(base.revision) if base else set()
-    missing = sorted(wanted - (present - moved))
-    step("sync.compared")
     with generations.build(base=base, dim=model.dim, embedder_digest=made_by) as builder:
-        builder.delete(present - wanted)
-        done = 0
-        for batch in _batches(_point(item, terms) for item in shelf.indexable(missing, model.digest)):
-            builder.add(batch)
-            done += len(batch)
-            progress("index", done, len(missing))
-        return builder.commit(revision)
+        if base is None or base.points != len(wanted):
+            builder.begin()
+        try:
+            present = _ids(generations) if base else set()
+        except (EngineFault, StorageFault):
+            present = None
+        if present is not None:
+            moved = shelf.regrouped(base.revision) if base else set()
+            missing = sorted(wanted - (present - moved))
+            step("sync.compared")
+            builder.delete(present - wanted)
+            done = 0
+            for batch in _batches(_point(item, terms) for item in shelf.indexable(missing, model.digest)):
+                builder.add(batch)
+                done += len(batch)
+                progress("index", done, len(missing))
+            return builder.commit(revision)
+    # Damaged: the catalog has all that it takes to make it anew.
+    return sync(shelf, generations, model=model, terms=terms, progress=progress, rebuild=True)
 
 
 def weed(shelf: Shelf, generations: IndexGenerations, *, digest: str, terms: TermAnalyzer, progress: Progress) -> None:

@@ -220,14 +220,21 @@ def _pages(main: Read, size: int) -> Iterator[tuple[int, bytes]]:
         number += 1
 
 
+_LEAST_TEXT = 0x200020
+"""The least four bytes of text as a number, in any encoding: two blanks in UTF-16."""
+
+
 def _free(main: Read, size: int) -> Iterator[tuple[int, bytes]]:
     """The pages on the list of free ones (SQLite file format, 1.5): trunks, which name the next trunk and leaves."""
-    trunk, seen = int.from_bytes(main(32, 4), "big"), set[int]()
+    total, trunk, seen = int.from_bytes(main(28, 4), "big"), int.from_bytes(main(32, 4), "big"), set[int]()
     while trunk and trunk not in seen and len(page := main((trunk - 1) * size, size)) == size:
         seen.add(trunk)
         following, count = struct.unpack(">II", page[:8])
         listed = 8 + 4 * count if count <= size // 4 - 2 else 8
-        yield trunk, bytes(listed) + page[listed:]  # what stood where the list stands is gone
+        # What stood where the list stands is gone. Behind it, numbers of pages are left of when it was longer.
+        rest = np.frombuffer(page, ">u4", offset=listed)
+        is_text = total >= _LEAST_TEXT or (rest > total).any()
+        yield trunk, bytes(listed) + (page[listed:] if is_text else bytes(len(page) - listed))
         for leaf in struct.unpack(f">{listed // 4 - 2}I", page[8:listed]):
             yield leaf, main((leaf - 1) * size, size)
         trunk = following

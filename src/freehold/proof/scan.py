@@ -173,13 +173,14 @@ class _Scan:
             data = read(at - before, before + CHUNK + overlap)
             last = len(data) < before + CHUNK + overlap
             until = len(data) if last else before + CHUNK
-            for offset, pattern in self.matcher.find(data):
-                if before <= offset < until:
-                    self._hit(pattern, file)
-            if depth < DEPTH:
-                for layer in layers.streams(data[before : until + 16], at, read):
-                    if layer.offset < at + CHUNK or last:
-                        self._layer(layer, file, depth)
+            if data.strip(b"\0"):  # all of it zeros: a hole, or room put aside
+                for offset, pattern in self.matcher.find(data):
+                    if before <= offset < until:
+                        self._hit(pattern, file)
+                if depth < DEPTH:
+                    for layer in layers.streams(data[before : until + 16], at, read):
+                        if layer.offset < at + CHUNK or last:
+                            self._layer(layer, file, depth)
             if last:
                 return at - before + len(data)
             at += CHUNK

@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from freehold.core.types import Float32
 
 _SALT_BYTES = 16
+# Of every chunk and every document, so past what a query builder does with each row.
+_MADE = "SELECT chunk_id FROM vectors WHERE maker = ? AND dense IS NOT NULL"
+_DIGESTS = "SELECT id, sha256 FROM documents"
+_SALTS = "SELECT document_id, salt FROM salts"
 
 
 class Catalog(Access, Sketches):
@@ -305,9 +309,8 @@ class Catalog(Access, Sketches):
     def chunk_ids(self, maker: str | None = None) -> set[str]:
         if maker is None:
             return set(self._scalars(sa.select(t.chunks.c.id).where(SHOWN)))
-        v = t.vectors.c
-        made = sa.select(v.chunk_id).join(t.chunks).where(v.maker == maker, v.dense.is_not(None), SHOWN)
-        return set(self._scalars(made))
+        hidden = self._scalars(sa.select(t.chunks.c.id).where(~SHOWN))
+        return {row[0] for row in self._driver_rows(_MADE, (maker,))}.difference(hidden)
 
     def chunks_of(self, document_ids: Collection[str]) -> set[str]:
         c = t.chunks.c
@@ -360,8 +363,9 @@ class Catalog(Access, Sketches):
 
     def commitments(self) -> list[bytes]:
         """Per document, in the order of their ids, a commitment to its bytes under a salt that goes when it goes."""
-        query = sa.select(t.documents.c.sha256, t.salts.c.salt).join(t.salts).order_by(t.documents.c.id)
-        return [commitment(row.sha256, row.salt) for row in self._rows(query)]
+        salts: dict[str, bytes] = dict(map(tuple, self._driver_rows(_SALTS, ())))
+        digests: dict[str, str] = dict(map(tuple, self._driver_rows(_DIGESTS, ())))
+        return [commitment(digests[id], salts[id]) for id in sorted(salts)]
 
     def is_empty(self) -> bool:
         query = sa.select(sa.exists().where(t.chunks.c.id.is_not(None)))

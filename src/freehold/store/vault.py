@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from freehold.core.errors import StorageFault
 from freehold.core.files import write_durably
+from freehold.store.rows import batches
 from freehold.store.sqlite import connect, guarded, truncate_log, write_anew
 
 _metadata = sa.MetaData()
@@ -30,6 +31,8 @@ _keys = sa.Table(
 _NONCE_BYTES = 12
 _OTHER = ":"
 """In the name of a key that is no document's."""
+_LAST = chr(0x10FFFF)
+"""Sorts behind whatever a name may go on with."""
 
 
 class Vault:
@@ -88,9 +91,17 @@ class Vault:
 
     def named(self, beginning: str) -> list[str]:
         """Names of the keys that are no document's and begin so, sorted."""
+        name = _keys.c.document_id
+        within = sa.select(name).where(name >= beginning, name < beginning + _LAST).order_by(name)
         with guarded(self._path), self._engine.connect() as c:
-            names = c.execute(sa.select(_keys.c.document_id)).scalars()
-            return sorted(name for name in names if name.startswith(beginning))
+            return list(c.execute(within).scalars())
+
+    def present(self, names: Collection[str]) -> set[str]:
+        """Those of these names, of documents or of others, that have a key."""
+        name = _keys.c.document_id
+        with guarded(self._path), self._engine.connect() as c:
+            each = (c.execute(sa.select(name).where(name.in_(batch))).scalars() for batch in batches(names))
+            return {found for batch in each for found in batch}
 
     def truncate(self) -> bool:
         """Empty the database's log; False while a reader holds an old state."""

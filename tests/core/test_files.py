@@ -1,0 +1,68 @@
+"""What is shredded has been overwritten wherever there were bytes of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from freehold.core.files import shred, shred_tree, stretches
+
+PIECE = 1 << 16
+
+
+def with_holes(path: Path, parts: list[bytes | int]) -> bytes:
+    """A file of these bytes, with holes where a number says how long; what it reads as."""
+    with path.open("wb") as file:
+        for part in parts:
+            if isinstance(part, int):
+                file.seek(part, os.SEEK_CUR)
+            else:
+                file.write(part)
+        file.truncate(file.tell())
+    return b"".join(bytes(part) if isinstance(part, int) else part for part in parts)
+
+
+SHAPES = {
+    "empty": [],
+    "full": [os.urandom(3 * PIECE + 5)],
+    "begins with a hole": [2 * PIECE, os.urandom(PIECE)],
+    "ends in a hole": [os.urandom(10), 4 * PIECE],
+    "holes between": [os.urandom(PIECE), PIECE, os.urandom(7), 8 * PIECE, os.urandom(PIECE + 1)],
+    "a hole alone": [PIECE],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_all_bytes_are_in_a_stretch(tmp_path: Path, shape: str) -> None:
+    content = with_holes(tmp_path / "a", SHAPES[shape])
+    left = bytearray(content)
+    with (tmp_path / "a").open("rb") as file:
+        for start, end in stretches(file.fileno()):
+            left[start:end] = bytes(end - start)
+    assert left == bytes(len(content))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_shredded_was_overwritten(tmp_path: Path, shape: str) -> None:
+    content = with_holes(tmp_path / "a", SHAPES[shape])
+    with (tmp_path / "a").open("rb") as kept_open:  # as whoever reads the disk sees it
+        blocks = os.fstat(kept_open.fileno()).st_blocks
+        shred(tmp_path / "a")
+        assert not (tmp_path / "a").exists()
+        assert kept_open.read() == bytes(len(content))
+        assert os.fstat(kept_open.fileno()).st_blocks <= blocks, "a hole was filled"
+
+
+def test_a_folder_is_shredded_with_all_below(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    files = [tmp_path / "a" / "one", tmp_path / "a" / "b" / "two"]
+    for file in files:
+        file.write_bytes(os.urandom(PIECE))
+    held = [file.open("rb") for file in files]
+    shred_tree(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    for file in held:
+        assert file.read() == bytes(PIECE)
+        file.close()
