@@ -167,6 +167,25 @@ def test_what_may_be_somebody_else_waits_for_a_person(tmp_path, made):
     assert texts(house)["doubt.txt"].startswith("Frau Keller paid the ferry.")
 
 
+def test_a_number_that_is_mostly_theirs_is_asked_about_where_it_stands_alone(tmp_path):
+    letter = "Ilse Vogelsang, policy GRN-HH-2021-884213, asks again about the {}. Our line: +49 30 5550199.\n"
+    house = practice.build(tmp_path, {
+        "a.txt": letter.format("chimney"), "b.txt": letter.format("gutter"),
+        "note.txt": "Concerning GRN-HH-2021-884213: the oak in the yard was felled.\n",
+        "c.txt": "Call us at +49 30 5550199 about the ferry.\n", "d.txt": "Call +49 30 5550199 about the mill.\n",
+    })  # fmt: skip
+    outcome = told("erase", "--subject", "name=Ilse Vogelsang", "--yes", house=house, code=4)
+    assert outcome["verdict"] == "INTERIM"
+    (asked,) = outcome["asked"]
+    assert set(texts(house)) == {"note.txt", "c.txt", "d.txt"}
+    decisions = tmp_path / "decisions.jsonl"
+    decisions.write_text(json.dumps({"document": asked, "action": "delete"}))
+    done = told("erase", "--resume", outcome["request"], "--decide", str(decisions), "--yes", house=house)
+    assert done["verdict"] == "COMPLETE"
+    assert set(texts(house)) == {"c.txt", "d.txt"}
+    assert not residue(house, "884213")
+
+
 def test_a_namesake_in_the_same_paper_keeps_what_is_said_of_them(tmp_path, made):
     house = copied(made, tmp_path)
     namesake = "Keller, Anna (MRD-MOT-2019-550012) reports that the roof of the mill leaks."

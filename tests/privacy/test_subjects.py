@@ -124,6 +124,11 @@ def test_a_part_of_the_name_is_certain_beside_the_whole():
 def test_a_relative_written_family_name_first_is_not_theirs():
     text = "Jürgen Straßburger called.\nStraßburger, Annegret (MRD-MOT-2019-550012) did not."
     assert found(text) == [("Jürgen Straßburger", "certain")]
+    rare = "Jürgen Straßburger called.\n{}Straßburger, Wunnibald (MRD-MOT-2019-550012) did not."
+    assert "wunnibald" not in words.given_names()
+    for bullet in ("", "- ", "12. "):
+        assert found(rare.format(bullet)) == [("Jürgen Straßburger", "certain")]
+    assert ("Straßburger", "certain") in found("Jürgen Straßburger called. Frau Straßburger, Berlin, did not.")
     listed = found("Jürgen Straßburger called. Straßburger, Anna Schmidt and others came.")
     assert ("Straßburger", "certain") in listed
 

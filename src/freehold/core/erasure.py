@@ -41,6 +41,8 @@ class Subject:
     identifiers: tuple[Identifier, ...]
     derived: tuple[Identifier, ...] = ()
     """What else was read from documents that surely speak of them."""
+    shared: tuple[Identifier, ...] = ()
+    """Numbers that stand in documents that do not speak of them too, but in fewer: these are asked about."""
     foreign: tuple[str, ...] = ()
     """Numbers that stand beside them and in documents that do not speak of them: somebody else's."""
 
@@ -52,7 +54,7 @@ class Finding:
     start: int
     end: int
     identifier: int
-    """Place of the identifier that it fits in ``Subject.identifiers``, with ``derived`` counted on."""
+    """Place of the identifier that it fits in ``Subject.identifiers``, with ``derived`` and ``shared`` counted on."""
     how: How
     band: Band
 

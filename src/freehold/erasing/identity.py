@@ -13,7 +13,7 @@ from freehold.house import House
 from freehold.journeys.erase import Case, locate
 from freehold.journeys.ingest import Progress
 from freehold.journeys.mentions import Mentions
-from freehold.journeys.resolve import resolve, theirs_alone
+from freehold.journeys.resolve import resolve, told_apart
 from freehold.privacy.subjects import open_finder
 
 _RESOLVING_ROUNDS = 2
@@ -22,7 +22,8 @@ _RESOLVING_ROUNDS = 2
 def finder_of(subject: Subject) -> SubjectFinder:
     """Finds the person in texts, by what they gave and by what was read from documents of the house."""
     opened = open_finder(Subject((*subject.identifiers, *subject.derived), foreign=subject.foreign))
-    return CarefulFinder(opened, len(subject.identifiers)) if subject.derived else opened
+    careful = CarefulFinder(opened, len(subject.identifiers)) if subject.derived else opened
+    return WideFinder(careful, open_finder(Subject(subject.shared))) if subject.shared else careful
 
 
 def numbers_of(house: House) -> tuple[str, ...]:
@@ -70,11 +71,40 @@ class CarefulFinder:
         return finding.identifier < self.given or self.subject.identifiers[finding.identifier].kind == "name"
 
 
+@dataclass(frozen=True)
+class WideFinder:
+    """Asks about numbers that may be theirs, besides; they say nothing of what stands beside them."""
+
+    sure: SubjectFinder
+    shared: SubjectFinder
+
+    @property
+    def subject(self) -> Subject:
+        known = self.sure.subject
+        return replace(known, identifiers=(*known.identifiers, *self.shared.subject.identifiers))
+
+    def find(self, text: str, *, language: str = "") -> Sequence[Finding]:
+        """See ``SubjectFinder``."""
+        found, before = list(self.sure.find(text, language=language)), len(self.sure.subject.identifiers)
+        for one in self.shared.find(text, language=language):
+            if all(one.end <= other.start or other.end <= one.start for other in found):
+                found.append(replace(one, identifier=before + one.identifier, band="ask"))
+        return sorted(found, key=lambda finding: finding.start)
+
+    def clues(self) -> frozenset[bytes]:
+        """See ``SubjectFinder``."""
+        return self.sure.clues() | self.shared.clues()
+
+    def screen(self, texts: Sequence[str]) -> Sequence[int]:
+        """See ``SubjectFinder``."""
+        return sorted({*self.sure.screen(texts), *self.shared.screen(texts)})
+
+
 def resolved(house: House, subject: Subject, mentions: Mentions, progress: Progress) -> tuple[Subject, list[Case]]:
     """The person with what else identifies them, read from the documents that surely speak of them, and the documents
     that speak of them, so identified.
     """
-    whole = replace(subject, derived=(), foreign=())
+    whole = replace(subject, derived=(), shared=(), foreign=())
     cases = locate(house.shelf, finder_of(whole), progress)
     seen: set[Identifier] = set()
     for _ in range(_RESOLVING_ROUNDS):  # an address gives a name, and the name gives a number
@@ -89,11 +119,15 @@ def resolved(house: House, subject: Subject, mentions: Mentions, progress: Progr
         wide = locate(house.shelf, finder_of(_with(whole, new)), progress)
         ids = [case.document_id for case in wide]
         known = (*whole.identifiers, *(i for i in whole.derived if i.kind == "name"), *names)
-        alone = set(theirs_alone(numbers, Subject(known), house.shelf, ids, finder_of))
+        alone, shared = told_apart(numbers, Subject(known), house.shelf, ids, finder_of)
         foreign = (identifier.value for identifier in numbers if identifier not in alone)
-        whole = replace(whole, foreign=tuple(dict.fromkeys([*whole.foreign, *foreign])))
-        theirs = [identifier for identifier in numbers if identifier in alone and identifier in read.theirs]
-        if not (names or theirs):
+        whole = replace(
+            whole,
+            foreign=tuple(dict.fromkeys([*whole.foreign, *foreign])),
+            shared=(*whole.shared, *(identifier for identifier in shared if identifier in read.theirs)),
+        )
+        theirs = [identifier for identifier in alone if identifier in read.theirs]
+        if not (names or theirs or shared):
             break
         whole = _with(whole, [*names, *theirs])
         cases = locate(house.shelf, finder_of(whole), progress, among=ids)

@@ -59,7 +59,7 @@ def resolve(
     *,
     numbers: Sequence[str] = (),
 ) -> Resolved:
-    """Identifiers that the person may have besides those they gave; ``theirs_alone`` tells which of the numbers are
+    """Identifiers that the person may have besides those they gave; ``told_apart`` tells which of the numbers are
     nobody else's.
 
     ``cases``: how surely documents speak of them, by id. ``numbers``: regular expressions of numbers under which people
@@ -89,26 +89,28 @@ def resolve(
     return Resolved(theirs, tuple(sorted(beside - {*subject.identifiers, *theirs}, key=lambda i: (i.kind, i.value))))
 
 
-def theirs_alone(
+def told_apart(
     numbers: Sequence[Identifier],
     known: Subject,
     shelf: Shelf,
     document_ids: Collection[str],
     open_finder: Callable[[Subject], SubjectFinder],
-) -> tuple[Identifier, ...]:
-    """The numbers that stand in no document that does not otherwise speak of the person: not a firm's telephone.
+) -> tuple[list[Identifier], list[Identifier]]:
+    """The numbers that stand in no document that does not otherwise speak of the person; and those that do, but in
+    fewer than speak of them: a firm's telephone is neither.
 
     ``document_ids``: all documents that have one of them.
     """
     if not numbers:
-        return ()
+        return [], []
     person, rest = open_finder(known), open_finder(Subject(tuple(numbers)))
-    shared: set[int] = set()
+    own, elsewhere = Counter[int](), Counter[int]()
     for words in shelf.words(document_ids):
         found = {finding.identifier for finding in rest.find(words.text)}
-        if found - shared and not person.find(words.text, language=words.language):
-            shared |= found
-    return tuple(identifier for at, identifier in enumerate(numbers) if at not in shared)
+        if found:
+            (own if person.find(words.text, language=words.language) else elsewhere).update(found)
+    alone = [one for at, one in enumerate(numbers) if not elsewhere[at]]
+    return alone, [one for at, one in enumerate(numbers) if 0 < elsewhere[at] < own[at]]
 
 
 def in_batches(words: Iterable[Words]) -> Iterator[list[Words]]:

@@ -140,7 +140,7 @@ class _Finder:
         if not found:
             return []
         found += self._born(low)
-        return _placed(self._banded(low, found))
+        return _placed(self._banded(text, low, found))
 
     def clues(self) -> frozenset[bytes]:
         """See ``SubjectFinder``."""
@@ -198,7 +198,7 @@ class _Finder:
                         yield _Raw(match.start(), match.end(), at, _how(how, match, name), sure)
             for match in name.alone.finditer(low):
                 others = text[match.start()].islower() or _is_doubled(text, match, name)
-                if not (others or _is_anothers(low, match, name)):
+                if not (others or _is_anothers(text, low, match, name)):
                     yield _Raw(match.start(), match.end(), at, "part", sure=False)
             yield from _mistyped(at, name, low)
 
@@ -208,12 +208,12 @@ class _Finder:
                 if days & date_of(match):
                     yield _Raw(match.start(), match.end(), at, "exact", sure=False)
 
-    def _banded(self, low: str, found: Sequence[_Raw]) -> list[Finding]:
+    def _banded(self, text: str, low: str, found: Sequence[_Raw]) -> list[Finding]:
         """What is certain by itself, but where something contradicts it, and what is certain beside that."""
         anothers = [raw for raw in found if raw.how in _FULL and self._contradicted(low, raw)]
         wrong = {raw for raw in found if any(one.start <= raw.start and raw.end <= one.end for one in anothers)}
         sure = any(raw.sure and raw not in wrong and not self._is_weak(raw) for raw in found)
-        relatives = bool(self._names) and any(_has_relative(low, name) for _, name in self._names)
+        relatives = bool(self._names) and any(_has_relative(text, low, name) for _, name in self._names)
         banded = []
         for raw in found:
             certain = raw not in wrong and (
@@ -271,6 +271,7 @@ _ADDRESS = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
 _CODE = re.compile(r"[a-z0-9]+(?:[-/.][a-z0-9]+)+")
 _INVERTED = re.compile(r",[ \u00a0]([^\W\d_]+)(?=[ \u00a0]*(?:[^\w \u00a0]|$))")
 """A given name behind a comma, with no word after it: "Keller, Anna Schmidt and others" is a list."""
+_BULLETS = " \t\u00a0*-–•|.)0123456789"
 _DOUBLED = re.compile(r"([^\W\d_]+)[ \u00a0](?:[^\W\d_]+-)*$")
 _BIRTH = re.compile(r"\b(?:born|dob|date of birth|geb(?:oren|urtsdatum)?|\*|nee?|naissance|nacid[oa]|nat[oa]|ur)\b|\*")
 
@@ -302,11 +303,18 @@ def _is_one_name(text: str, match: re.Match[str], name: Name) -> bool:
     return all(m[0][0].isupper() or flat(m[0]) in small or not any(map(str.isupper, text)) for m in between)
 
 
-def _is_anothers(low: str, match: re.Match[str], name: Name) -> bool:
-    """Whether another given name stands before the family name, or behind a comma after it: "Keller, Peter"."""
+def _is_anothers(text: str, low: str, match: re.Match[str], name: Name) -> bool:
+    """Whether another given name stands before the family name, or behind a comma after it: "Keller, Peter". An
+    unusual one, too, where the line begins with the family name: lists do.
+    """
     after = _INVERTED.match(low, match.end())
-    if after and after[1] not in name.given and after[1] in given_names():
-        return True
+    if after and after[1] not in name.given:
+        listed = (
+            text[max(0, match.start() - 40) : match.start()].rstrip(_BULLETS)[-1:] in {"", "\n"}
+            and text[after.start(1)].isupper()
+        )
+        if after[1] in given_names() or (listed and not is_nobody(after[1])):
+            return True
     before = re.search(r"([^\W\d_]+)\.?[\s\u00a0-]$", low[max(0, match.start() - 40) : match.start()])
     if before is None or before[1] in words("names", "titles") or before[1] in name.given or before[1] == _MONSIEUR:
         return False
@@ -322,9 +330,9 @@ def _is_doubled(text: str, match: re.Match[str], name: Name) -> bool:
     return bool(re.fullmatch(r"-[^\W\d_]", ends[0]) or re.fullmatch(r"[^\W\d_]-", ends[1]))
 
 
-def _has_relative(low: str, name: Name) -> bool:
+def _has_relative(text: str, low: str, name: Name) -> bool:
     """Whether somebody else of the same family name is named."""
-    return any(_is_anothers(low, match, name) for match in name.alone.finditer(low))
+    return any(_is_anothers(text, low, match, name) for match in name.alone.finditer(low))
 
 
 def _mistyped(at: int, name: Name, low: str) -> Iterator[_Raw]:
