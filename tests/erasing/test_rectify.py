@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from practice import freehold, residue, told
+from test_holders import keep_version
 
 from freehold.core.errors import HouseBusy, UsageError
-from freehold.erasing import holds
+from freehold.erasing import holds, retention
 from freehold.erasing.rectify import STATE, rectify
 from freehold.house import House, open_house
 from freehold.store.lock import writer_lock
@@ -32,6 +33,8 @@ def test_the_same_command_goes_on_where_it_was_killed(own, tmp_path, kill_at):
     told("backup", str(tmp_path / "backup"), "--keys", str(keys), house=own)
     with open_house(own) as house:
         old = mail(house)
+        keep_version(house, tmp_path, "mail", [old])
+        (version,) = house.registry.all()
     assert f"backup:documents/{old}" in keys.read_text()
     killed = freehold("subject", "rectify", old, *RIGHT, house=own, kill_at=kill_at)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -40,6 +43,8 @@ def test_the_same_command_goes_on_where_it_was_killed(own, tmp_path, kill_at):
         assert "pot broke" in house.shelf.text(mail(house))
         assert not house.shelf.vault.present([old, f"backup:documents/{old}"])
         assert not house.shelf.blobs.present([old])
+        assert house.registry.state(version.id) == "tainted"
+        assert retention.tainted_sets(house) == {version.id: ""}
         leaves = [leaf.ids["document"] for leaf in house.ledger.leaves() if leaf.kind == "rectified"]
         assert leaves == [mail(house)]
         assert sum(name.startswith("rectification:") for name in house.shelf.fence.counts()) == 1
