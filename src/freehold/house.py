@@ -141,7 +141,8 @@ class House:
         fenced: bool = True,
         progress: Progress | None = None,
     ) -> IngestReport:
-        """Ingest files and folders. ``prune`` forgets documents under ``paths`` whose file has vanished.
+        """Ingest files and folders. ``prune`` forgets documents under ``paths`` whose file has vanished, but for those
+        under a legal hold and restricted ones, which the report names.
 
         What speaks of somebody who was erased is refused, unless ``fenced`` is False.
 
@@ -182,11 +183,14 @@ class House:
             found = {source: files.found[path] for source, path in paths.items()}
             return self._ingest(found, read, (), fields, progress, groups=dict.fromkeys(found, theirs))
 
-    def remove(self, document_ids: Collection[str], *, progress: Progress | None = None) -> int:
-        """Documents go, with all that was made from them, as where their files had vanished; how many there were."""
+    def remove(self, document_ids: Collection[str], *, progress: Progress | None = None) -> IngestReport:
+        """Documents go, with all that was made from them, as where their files had vanished.
+
+        Those under a legal hold, and restricted ones, stay: the report says how many went, and names the others.
+        """
         wanted = set(document_ids)
         sources = [source for source, known in self.shelf.known().items() if known.document_id in wanted]
-        return self._ingest({}, lambda _: iter(()), sources, None, progress or _silent, groups={}).removed
+        return self._ingest({}, lambda _: iter(()), sources, None, progress or _silent, groups={})
 
     def ingest_beir(
         self,
@@ -209,14 +213,16 @@ class House:
     ) -> IngestReport:
         """Ingest the documents of another house as it holds them, in its groups, cut by this one's settings.
 
-        Originals are not copied. Vectors that ``other`` or ``lenders`` hold for the same words are taken from there.
+        Restricted ones are left out, and go where they are here. Originals are not copied. Vectors that ``other`` or
+        ``lenders`` hold for the same words are taken from there.
         """
-        held = other.shelf.known()
-        found = {source: known.sha256 for source, known in held.items()}
-        groups = {source: known.groups for source, known in held.items()}
+        held, restricted = other.shelf.known(), other.shelf.restricted()
+        found = {source: known.sha256 for source, known in held.items() if known.document_id not in restricted}
+        hidden = sorted(held.keys() - found.keys())
+        groups = {source: held[source].groups for source in found}
         read = shelf_reader(other.shelf)
         shelves = (other.shelf, *(house.shelf for house in lenders))
-        return self._ingest(found, read, (), None, progress or _silent, groups=groups, lenders=shelves)
+        return self._ingest(found, read, hidden, None, progress or _silent, groups=groups, lenders=shelves)
 
     def search(
         self,

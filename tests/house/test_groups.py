@@ -20,7 +20,7 @@ from freehold.core.access import FIELD, Caller
 from freehold.core.errors import UsageError
 from freehold.core.faults import KILL_AT
 from freehold.core.types import Passage
-from freehold.erasing.access import rectify
+from freehold.erasing.rectify import rectify
 from freehold.groups import assign, belonging
 from freehold.house import House, open_house
 

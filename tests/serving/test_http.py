@@ -11,6 +11,8 @@ import pytest
 from live import Server
 
 from freehold.core.machine import cores
+from freehold.erasing import holds
+from freehold.house import open_house
 
 QUESTION = "Are leased traction batteries covered?"
 PDF = Path(__file__).parents[2] / "src/freehold/demo/meridian/documents/en-homeguard-2025.pdf"
@@ -151,9 +153,14 @@ def test_a_pdf_is_taken_in_and_answered_from_with_its_page(own: Path):
         assert all(citation["page"] for citation in answer["citations"])
         again = server.upload({"homeguard.pdf": PDF.read_bytes()}, team="property")
         assert again["result"]["skipped"] == 1
-        with server.client() as client:
+        with server.client() as client, open_house(own) as house:
+            holds.add(house, hit["document_id"], "17(3)(e)", "2099-01-01")
+            kept = client.delete(f"/v1/documents/{hit['document_id']}")
+            stay = [{"document": hit["document_id"], "why": "hold 17(3)(e) until 2099-01-01"}]
+            assert server.job(kept.json()["id"])["result"] == {"removed": 0, "stay": stay}
+            holds.remove(house, hit["document_id"])
             gone = client.delete(f"/v1/documents/{hit['document_id']}")
-        assert server.job(gone.json()["id"])["result"] == {"removed": 1}
+        assert server.job(gone.json()["id"])["result"] == {"removed": 1, "stay": []}
         server.until(lambda: not server.found("frozen pipes", filter={"team": "property"}))
 
 

@@ -220,7 +220,7 @@ def rectify_document(
     as_json: Json = False,
 ) -> None:
     """Put a statement right: the old version is erased, the new one stands in its place (Art. 16)."""
-    from freehold.erasing.access import rectify
+    from freehold.erasing.rectify import rectify
 
     with open_house(context) as house, output.progress_bars() as progress:
         made, count = rectify(house, document, wrong, right, progress)

@@ -137,6 +137,8 @@ def print_ingest(report: IngestReport) -> None:
         out.print(f"\n[yellow]{many(len(report.refused), 'document')} refused:[/]")
         _print_quarantine(report.refused)
         out.print("if they may come in all the same, say why: --allow-erased namesake", soft_wrap=True)
+    for one in report.stay:
+        out.print(f"{one.document}  stays: {one.why}  {one.source}", soft_wrap=True, markup=False)
     if report.near_duplicates:
         out.print("\nnearly the same:")
         table = plain_table("document", "repeats", "similarity")

@@ -15,7 +15,8 @@ from freehold.console.page import HOME, PageRoute, shown
 from freehold.console.requests import blank_rows, filled_rows, told
 from freehold.core.errors import UsageError
 from freehold.erasing import letter
-from freehold.erasing.access import RESTRICTION, Access, lift, rectify, restrict, show
+from freehold.erasing.access import RESTRICTION, Access, lift, restrict, show
+from freehold.erasing.rectify import rectify
 from freehold.house import House, open_house
 from freehold.http.access import ServiceOf
 from freehold.privacy.subjects import parse_subject
@@ -75,8 +76,6 @@ async def lift_restriction(request: Request, form: Form, visitor: IsOfficer, ser
 async def rectify_document(request: Request, form: Form, visitor: IsOfficer, service: ServiceOf) -> Response:  # noqa: ARG001
     """Put a statement of a document right (Art. 16)."""
     document, wrong, right = (text_in(form, name)[:_MOST_CHARS] for name in ("document", "wrong", "right"))
-    if not wrong:
-        return await _subject(request, service, trouble="What it says now was not given.", given=form)
     try:
         _, count = await _apart(service, lambda house: rectify(house, document, wrong, right, _silent))
     except UsageError as error:

@@ -97,6 +97,10 @@ class Changes:
     """Sources that leave the quarantine."""
     restrict: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Id of an added document -> requests for which it is hidden from the first."""
+    instead: Mapping[str, str] = field(default_factory=dict)
+    """Id of a document that goes -> id of the added one that stands for it: its restrictions and its hold pass over."""
+    fulfilled: str = ""
+    """The request whose restrictions do not pass over: what it hid is dealt with by this commit."""
     access: Mapping[str, Groups] = field(default_factory=dict)
     """Id of a document that is here -> groups that it belongs to from now on."""
     epoch: int | None = None
@@ -160,6 +164,16 @@ class Hold:
     """``17(3)(b)`` and the like."""
     review: str
     """Date, ISO 8601, at which the reason is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """A document that must stay where it would go otherwise."""
+
+    document: str
+    source: str
+    why: str
+    """``hold 17(3)(e) until 2027-12-31`` or ``restricted``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +267,10 @@ class Shelf(Protocol):
 
     def put_mentions(self, detector: str, found: Mapping[str, tuple[Mention, ...]]) -> None:
         """Keep what a detector found, in place of what another did. Documents that are gone are left out."""
+        ...
+
+    def must_stay(self) -> Mapping[str, str]:
+        """Id of every document under a hold or restricted -> why it stays, as ``Stays.why``."""
         ...
 
     def chunks_of(self, document_ids: Collection[str]) -> set[str]:

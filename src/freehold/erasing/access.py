@@ -1,4 +1,4 @@
-"""What the house holds on a person: shown to them (GDPR Art. 15), hidden (Art. 18), put right (Art. 16)."""
+"""What the house holds on a person: shown to them (GDPR Art. 15), or hidden (Art. 18)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from freehold.core.types import Document
 from freehold.erasing.holders import ModelsHolder, TrainingHolder, holders_of, known_holdings
 from freehold.erasing.identity import finder_of, mentions_of, resolved
 from freehold.erasing.logged import TypedFinder, speaking
-from freehold.erasing.walk import forget, put_instead, requests_of, taint
+from freehold.erasing.walk import requests_of
 from freehold.house import House
-from freehold.journeys.erase import others_in, rectified
+from freehold.journeys.erase import others_in
 from freehold.journeys.ingest import Progress
 from freehold.journeys.mentions import Mentions
-from freehold.store.lock import writer_lock
 from freehold.text.sentences import sentence_spans
 
 OTHER = "[another person]"
 """Stands for people other than the one who asks: their data is not handed out (Art. 15(4))."""
 RESTRICTION = "restriction:"
-RECTIFICATION = "rectification:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,30 +169,3 @@ def lift(house: House, name: str) -> int:
     house.shelf.lift(name)
     house.ledger.append("restriction.lifted", ids={"restriction": name.removeprefix(RESTRICTION)})
     return len(hidden)
-
-
-def rectify(
-    house: House, document_id: str, old: str, new: str, progress: Progress, *, wait_s: float = 60.0
-) -> tuple[str, int]:
-    """Put a statement right: the document goes as in an erasure, and comes back with ``new`` where ``old`` stood.
-
-    Id of the new document, and how often it was replaced. Models that learned from the old one are tainted. Raises
-    UsageError where the document does not say that, HouseBusy while another process writes, or still reads an old state
-    after ``wait_s``.
-    """
-    document = house.shelf.document(document_id)
-    raw, count = rectified(document, old, new)
-    if not count:
-        raise UsageError(
-            "the document does not say that", hint="give the words exactly as freehold subject show has them"
-        )
-    request = RECTIFICATION + new_id()
-    chunks = frozenset(house.shelf.chunks_of([document_id]))
-    target = Target(frozenset({document_id}), chunks, frozenset())
-    with writer_lock(house.root):
-        made = put_instead(house, request, {document_id: raw})
-        taint(house, target, progress)
-        forget(house, target, progress, wait_s=wait_s)
-    house.record()
-    house.ledger.append("rectified", ids={"document": made[document_id]}, counts={"items": count})
-    return made[document_id], count

@@ -12,9 +12,10 @@ from freehold.core.errors import NeedsPerson, UsageError
 from freehold.erasing import retention
 from freehold.erasing.certify import Certified, certify
 from freehold.erasing.holders import databases, write_anew
+from freehold.erasing.rectify import finish
 from freehold.erasing.retrain import Replaced, retrain
 from freehold.erasing.verify import Verified, verify
-from freehold.erasing.walk import Orders, carry_out, patiently, receive, requests_of
+from freehold.erasing.walk import Orders, carry_out, patiently, receive, requests_of, show_again
 from freehold.house import House
 from freehold.journeys.ingest import Progress
 
@@ -53,6 +54,7 @@ def erase(
     """
     request = request_for(house, who)[0] if isinstance(who, str) else receive(house, who, ground)
     request = carry_out(house, request, orders, progress)
+    finish(house, progress, wait_s=orders.wait_s)
     replaced: list[Replaced] = []
     if request.sets and retrain_models:
         replaced = retrain(house, request.sets, progress=progress)
@@ -79,6 +81,7 @@ def retrain_all(house: House, progress: Progress) -> Sequence[Replaced]:
     """What all open requests, and documents whose time was over, left tainted, trained again; see
     ``freehold.erasing.retrain``.
     """
+    finish(house, progress)
     requests = requests_of(house)
     sets: dict[str, str] = dict(retention.tainted_sets(house))
     for request in requests.all():
@@ -115,6 +118,7 @@ def close(house: House, reference: str) -> ErasureRequest:
     if request.stage != "closed" and request.certificate not in _FINAL:
         hint = f"freehold erase --resume {request.id[:8]} goes on with it"
         raise UsageError(f"request {request.id[:8]} has no final certificate", hint=hint)
+    show_again(house, request)
     closed = requests.close(request)
     export_keys(house)
     house.ledger.append("erasure.closed", ids={"request": request.id})

@@ -83,17 +83,14 @@ def past(house: House, now: datetime) -> list[Past]:
     retention = part.retention
     if not retention:
         return []
-    holds, hidden = house.shelf.holds(), house.shelf.restricted()
+    why = house.shelf.must_stay()
     found = []
     for one in house.shelf.dated(part.document_date):
         since = date_of(one.stated) or datetime.fromisoformat(one.entered)
         days = retention.days(one.source)
         if not days or now - since < timedelta(days=days):
             continue
-        stays = "restricted" if one.id in hidden else ""
-        if one.id in holds:
-            stays = f"hold {holds[one.id].basis} until {holds[one.id].review}"
-        found.append(Past(one.id, one.source, since.isoformat(timespec="seconds"), days, stays))
+        found.append(Past(one.id, one.source, since.isoformat(timespec="seconds"), days, why.get(one.id, "")))
     return sorted(found, key=lambda one: (one.since, one.document))
 
 
@@ -131,6 +128,13 @@ def purge(house: House, progress: Progress, *, now: datetime, confirmed: bool = 
         models = {version: name for version, name in state.models.items() if version in here}
         _write(house, _State(models=models))
     return Purged(len(going), stay)
+
+
+def note_models(house: House, models: Mapping[str, str]) -> None:
+    """Have models that learned from what has gone otherwise wait to be replaced, too. For the one writer."""
+    if models:
+        state = _read(house)
+        _write(house, replace(state, models={**models, **state.models}))
 
 
 def tainted_sets(house: House) -> Mapping[str, str]:

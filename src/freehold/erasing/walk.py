@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -46,6 +46,7 @@ from freehold.journeys.erase import Case, as_title, goes, judge, locate, redact,
 from freehold.journeys.ingest import Progress, Raw, entries_of
 from freehold.store.lock import writer_lock
 from freehold.store.requests import RequestFolder
+from freehold.store.shelf import HouseShelf
 from freehold.store.training import TrainingFolder
 from freehold.tuning.sets import TRAINING
 
@@ -112,25 +113,29 @@ def preview(house: House, subject: Subject, progress: Progress, *, keep: bool = 
 
 def receive(house: House, subject: Subject, ground: Ground) -> ErasureRequest:
     """Take a request on record; the open one of the same person is gone on with. Raises StorageFault."""
-    requests = requests_of(house)
-    with requests.alone():
-        known = requests.open_for(subject)
-        if known is not None:
-            return known
-        now = datetime.now(UTC)
-        kinds: dict[str, int] = {}
-        for identifier in subject.identifiers:
-            kinds[identifier.kind] = kinds.get(identifier.kind, 0) + 1
-        request = ErasureRequest(
-            id=new_id(),
-            ground=ground,
-            received=now.isoformat(timespec="seconds"),
-            due=due_after(now).isoformat(timespec="seconds"),
-            identifiers=kinds,
-        )
-    requests.put(request, subject)
-    house.ledger.append("erasure.received", ids={"request": request.id}, codes={"ground": ground})
+    now = datetime.now(UTC)
+    kinds: dict[str, int] = {}
+    for identifier in subject.identifiers:
+        kinds[identifier.kind] = kinds.get(identifier.kind, 0) + 1
+    new = ErasureRequest(
+        id=new_id(),
+        ground=ground,
+        received=now.isoformat(timespec="seconds"),
+        due=due_after(now).isoformat(timespec="seconds"),
+        identifiers=kinds,
+    )
+    request = requests_of(house).take(new, subject)
+    _tell_received(house, request)
     return request
+
+
+def _tell_received(house: House, request: ErasureRequest) -> None:
+    """One leaf for each request, also where whoever took it on record was killed, or another one takes it now."""
+    ids = {"request": request.id}
+    with requests_of(house).alone():
+        told = any(leaf.kind == "erasure.received" and leaf.ids == ids for leaf in house.ledger.newest_first())
+        if not told:
+            house.ledger.append("erasure.received", ids=ids, codes={"ground": request.ground})
 
 
 def carry_out(house: House, request: ErasureRequest, orders: Orders, progress: Progress) -> ErasureRequest:
@@ -142,6 +147,7 @@ def carry_out(house: House, request: ErasureRequest, orders: Orders, progress: P
     where the disk has not the space that it takes, and NeedsPerson where more documents than ``orders.most`` speak of
     them.
     """
+    _tell_received(house, request)
     with _reserved(house) as release:
         return _Erasure(house, request, orders, progress).done(release)
 
@@ -238,7 +244,7 @@ class _Erasure:
             refused=tuple(sorted({*self._request.refused, *(d for d, action in mine.items() if action == "keep")})),
             confirmed=self._request.confirmed + sum(c.document_id in mine for c in going),
             held=held,
-            documents={**self._request.documents, **{c.document_id: c.action for c in going}},
+            documents={**self._gone(going), **{c.document_id: c.action for c in going}},
         )
         self._keep_evidence(going)
         target = target_of(self._house, self._request)
@@ -252,13 +258,19 @@ class _Erasure:
         forget(self._house, target, self._progress, wait_s=self._orders.wait_s)
         before = self._request.erased
         self._update(erased={name: before.get(name, 0) + count for name, count in held_there.items()})
-        shelf.lift(self._request.id, self._request.refused)
+        show_again(self._house, self._request)
+
+    def _gone(self, going: Sequence[Case]) -> dict[str, Action]:
+        """What became of documents so far: one that was going when a call was killed, and is to stay now, is none."""
+        stay = self._house.shelf.present(self._request.documents) - {case.document_id for case in going}
+        return {id: action for id, action in self._request.documents.items() if id not in stay}
 
     def _keep_evidence(self, going: Sequence[Case]) -> None:
         """What leftovers will be searched by, on disk before anything goes."""
         shelf = self._house.shelf
-        known = self._requests.evidence(self._request.id)
+        kept = self._requests.evidence(self._request.id)
         documents = [case.document_id for case in going]
+        known = _without(kept, shelf, shelf.present(kept.documents).difference(documents))
         texts: list[str] = []
         names: list[str] = []
         for case in going:
@@ -280,7 +292,7 @@ class _Erasure:
             documents=tuple(dict.fromkeys([*known.documents, *documents])),
             chunks=tuple(dict.fromkeys([*known.chunks, *sorted(chunks)])),
         )
-        if evidence != known:
+        if evidence != kept:
             self._requests.put_evidence(self._request.id, evidence)
 
     def _replace(self, cases: Sequence[Case]) -> None:
@@ -359,6 +371,14 @@ class _Erasure:
             self._request = self._requests.update(changed)
 
 
+def show_again(house: House, request: ErasureRequest) -> None:
+    """What a request hid and neither held nor asks about, it hides no longer: what a person decided to keep, and what
+    somebody else's request left of a document, in which the person does not stand any more.
+    """
+    hidden = {id for id, requests in house.shelf.restricted().items() if request.id in requests}
+    house.shelf.lift(request.id, hidden - {*request.held, *request.asked})
+
+
 def put_instead(
     house: House,
     request: str,
@@ -387,11 +407,25 @@ def put_instead(
     made_anew = entries_of(list(stay.values()), shelf, house.workshop())
     entries = [replace(entry, entered=entered[old]) for old, entry in zip(stay, made_anew, strict=True)]
     made = {old: entry.document.id for old, entry in zip(stay, entries, strict=True)}
-    hidden = shelf.restricted()
-    hide = {new: [one for one in hidden.get(old, ()) if one != request] for old, new in made.items()}
     note(made)
-    shelf.commit(Changes(add=entries, remove=list(instead), restrict=hide))
+    shelf.commit(Changes(add=entries, remove=list(instead), instead=made, fulfilled=request))
     return made
+
+
+def _without(evidence: Evidence, shelf: HouseShelf, stay: Collection[str]) -> Evidence:
+    """Less what documents say that stay after all: they were going when a call was killed."""
+    if not stay:
+        return evidence
+    said = [shelf.document(document_id) for document_id in stay]
+    chunks = shelf.chunks_of(stay)
+    vectors = {base64.b64encode(vector).decode() for vector in shelf.vectors_of(chunks)}
+    return Evidence(
+        texts=tuple(text for text in evidence.texts if not any(text in one.text for one in said)),
+        names=tuple(name for name in evidence.names if not any(name == one.source for one in said)),
+        vectors=tuple(vector for vector in evidence.vectors if vector not in vectors),
+        documents=tuple(document_id for document_id in evidence.documents if document_id not in stay),
+        chunks=tuple(chunk_id for chunk_id in evidence.chunks if chunk_id not in chunks),
+    )
 
 
 def forget(house: House, target: Target, progress: Progress, *, wait_s: float = 0.0) -> None:

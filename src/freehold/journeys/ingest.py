@@ -17,7 +17,7 @@ from freehold.core.faults import step
 from freehold.core.fence import Fence, Print
 from freehold.core.ids import new_id
 from freehold.core.ports import Embedder, TokenCodec
-from freehold.core.shelf import Changes, Entry, Known, NearDuplicate, Quarantined, Shelf, Vectors, page_of
+from freehold.core.shelf import Changes, Entry, Known, NearDuplicate, Quarantined, Shelf, Stays, Vectors, page_of
 from freehold.core.types import Chunk, Document, ParsedText, Slice
 from freehold.text.chunk.context import with_context
 from freehold.text.duplicates import NearDuplicates
@@ -95,6 +95,8 @@ class IngestReport:
     """Sources that speak of somebody who was erased, or whose time was over. Unlike the quarantine, nothing of them is
     kept.
     """
+    stay: list[Stays] = field(default_factory=list)
+    """Documents that were to be removed and must stay: under a legal hold, or restricted."""
 
 
 REFUSED = "erased"
@@ -124,6 +126,8 @@ def ingest(
 ) -> IngestReport:
     """Bring the shelf up to the sources ``found`` (source -> sha256 of its bytes) and drop the ``vanished`` ones.
 
+    What replaces a document is restricted and held as that was. Vanished ones that must stay, stay and are told of.
+
     What the ``fence`` knows is refused; None lets everything in. ``groups``: source -> those that it is to belong to,
     from the first, also where it is unchanged or cannot be read; a source without any named stays in those that it is
     in, and a new one is everybody's.
@@ -144,7 +148,9 @@ def ingest(
         else:
             todo.append(source)
     mended = [s for s in quarantined if s in found and _unchanged(known.get(s), found[s], workshop.recipe)]
-    report.removed = _prune(shelf, known, quarantined, vanished, mended)
+    report.stay = _staying(shelf, known, vanished)
+    gone = set(vanished) - {one.source for one in report.stay}
+    report.removed = _prune(shelf, known, quarantined, gone, mended)
     report.regrouped = _regroup(shelf, known, {s: bad for s, bad in quarantined.items() if s not in mended}, belongs)
     repeats = _Repeats(shelf, workshop.near_duplicate)
     done = 0
@@ -158,14 +164,22 @@ def ingest(
             epoch = fence.epoch if fence else None
             repeats.forget(draft.document.id for draft in drafts)
             drafts = _let_in(drafts, fence, known, report)
-            replaced = [known[d.raw.source].document_id for d in drafts if d.raw.source in known]
+            instead = {known[s].document_id: d.document.id for d in drafts if (s := d.raw.source) in known}
+            replaced = list(instead)
             repeats.forget(replaced)
             vectors = _vectors(drafts, shelf, workshop, report)
             entries = [
                 replace(_entry(draft, workshop, vectors, repeats), entered=_entered(draft, known)) for draft in drafts
             ]
             read_again = [d.raw.source for d in drafts if d.raw.source in quarantined]
-            changes = Changes(add=entries, remove=replaced, quarantine=rejected, release=read_again, epoch=epoch)
+            changes = Changes(
+                add=entries,
+                remove=replaced,
+                instead=instead,
+                quarantine=rejected,
+                release=read_again,
+                epoch=epoch,
+            )
             committed = shelf.commit(changes)
         step("ingest.window")
         report.near_duplicates += repeats.told(entries)
@@ -204,6 +218,13 @@ def _entered(draft: _Draft, known: Mapping[str, Known]) -> str:
 
 def _unchanged(known: Known | None, sha256: str, recipe: str) -> bool:
     return known is not None and known.sha256 == sha256 and known.recipe == recipe
+
+
+def _staying(shelf: Shelf, known: Mapping[str, Known], vanished: Collection[str]) -> list[Stays]:
+    """Those of the vanished documents that must stay all the same."""
+    why = shelf.must_stay() if vanished else {}
+    ids = {source: known[source].document_id for source in vanished if source in known}
+    return [Stays(id, source, why[id]) for source, id in ids.items() if id in why]
 
 
 def _prune(

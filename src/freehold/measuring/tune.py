@@ -256,7 +256,8 @@ def _trial_house(
 
 def _trial_ground(trial_house: Callable[[], House], labels: Labels) -> Ground:
     other = trial_house()
-    return Ground(other.engines(), locate(labels, other.shelf))
+    # Restricted documents are not in there: they count as missed, as in the house itself.
+    return Ground(other.engines(), locate(labels, other.shelf, allow_missing=True))
 
 
 def _tell_apart(
@@ -277,7 +278,7 @@ def _tell_apart(
             queries,
             {name: plan},
             engines=side.engines(),
-            located=locate(labels, side.shelf),
+            located=locate(labels, side.shelf, allow_missing=side is not house),
             qrels=labels.qrels,
             depth=max([RUN_DEPTH, *(m.cutoff or 0 for m in measures)]),
             judged=name,

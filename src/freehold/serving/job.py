@@ -110,9 +110,13 @@ def ingested(report: IngestReport) -> Mapping[str, Any]:
     }
 
 
+def _stay(report: IngestReport) -> list[Mapping[str, str]]:
+    return [{"document": one.document, "why": one.why} for one in report.stay]
+
+
 def _remove(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:
-    removed = house.remove(list(job.given["documents"]), progress=progress)
-    return {"removed": removed}
+    report = house.remove(list(job.given["documents"]), progress=progress)
+    return {"removed": report.removed, "stay": _stay(report)}
 
 
 def _erase(house: House, _jobs: Jobs, job: Job, progress: Progress) -> Mapping[str, Any]:

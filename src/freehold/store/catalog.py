@@ -36,7 +36,7 @@ from freehold.core.types import Chunk, Document, Heading, Page, TokenCodes
 from freehold.proof.merkle import commitment
 from freehold.store import tables as t
 from freehold.store.access import Access, add_groups, put_groups
-from freehold.store.rights import SHOWN, restrict
+from freehold.store.rights import SHOWN, passed_over, put_rights, restrict
 from freehold.store.rows import EPOCH, REVISION, batches, no_document, raise_fact, read_fact
 from freehold.store.sketches import ALL_WORDS, WORDS_AT_A_TIME, Sketches, as_words, put_sketches, read_words, sketch_all
 from freehold.store.sqlite import connect, guarded, truncate_log, write_anew
@@ -87,10 +87,12 @@ class Catalog(Access, Sketches):
                 if changes.epoch != int(read_fact(c, EPOCH) or 0):
                     return False
             _each(c, _UNLINK, t.documents.c.near_duplicate_of, changes.remove)
+            rights = passed_over(c, changes.instead, but_for=changes.fulfilled)
             _each(c, sa.delete(t.documents), t.documents.c.id, changes.remove)
             _each(c, sa.delete(t.quarantine), t.quarantine.c.source, changes.release)
             _insert(c, changes.add)
             restrict(c, changes.restrict)
+            put_rights(c, rights)
             _each(c, sa.delete(t.quarantine), t.quarantine.c.source, [q.source for q in changes.quarantine])
             if changes.quarantine:
                 c.execute(sa.insert(t.quarantine), [_quarantine_row(q) for q in changes.quarantine])

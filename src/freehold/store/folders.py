@@ -43,19 +43,24 @@ class Folders:
         Raises StorageFault, also where a folder has the name already, which is left as it is; nothing new is there
         then, nor after any other error.
         """
-        aside = self.root / f".{name}"
         try:
-            with self.alone():
-                for leftover in self.root.glob(".*"):  # of a crash: nobody else is at work
-                    shutil.rmtree(leftover, ignore_errors=True)
+            with self.alone(), self.placed(name) as aside:
                 yield aside
-                sync_tree(aside)
-                step(f"{self._fault}.before_rename")
-                aside.rename(self.root / name)
-                sync(self.root)
         except OSError as e:
             raise storage_fault(e, self.root / name) from None
         step(f"{self._fault}.kept")
+
+    @contextmanager
+    def placed(self, name: str) -> Iterator[Path]:
+        """As ``new``, for whoever is ``alone`` already. Raises OSError."""
+        aside = self.root / f".{name}"
+        for leftover in self.root.glob(".*"):  # of a crash: nobody else is at work
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield aside
+        sync_tree(aside)
+        step(f"{self._fault}.before_rename")
+        aside.rename(self.root / name)
+        sync(self.root)
 
     def find(self, reference: str, *, also: Sequence[tuple[str, str]] = ()) -> str:
         """The one name that is, or begins with, ``reference``. ``also``: other words for a name, as (word, name).

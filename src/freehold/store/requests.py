@@ -15,7 +15,7 @@ from typing import TypeVar
 from freehold.core.erasure import STAGES, ErasureRequest, Evidence, Subject
 from freehold.core.errors import StorageFault
 from freehold.core.faults import step
-from freehold.core.files import shred, write_durably
+from freehold.core.files import shred, storage_fault, write_durably
 from freehold.core.ids import canonical_json
 from freehold.core.records import from_json, to_json
 from freehold.store.folders import Folders, damaged, read_record, write_record
@@ -40,11 +40,22 @@ class RequestFolder:
 
     def put(self, request: ErasureRequest, subject: Subject) -> None:
         """Keep a new request; durable on return. Raises StorageFault."""
-        key = self._vault.ensure(_key_name(request.id))
         with self._folders.new(request.id) as folder:
-            folder.mkdir()
-            self._seal(folder / SUBJECT, request.id, key, subject)
-            write_record(folder / RECORD, request, version=FORMAT)
+            self._fill(folder, request, subject)
+
+    def take(self, request: ErasureRequest, subject: Subject) -> ErasureRequest:
+        """The open request for the same person, or else this new one, kept; durable on return. Raises StorageFault."""
+        try:
+            with self._folders.alone():
+                known = self.open_for(subject)
+                if known is not None:
+                    return known
+                with self._folders.placed(request.id) as folder:
+                    self._fill(folder, request, subject)
+        except OSError as e:
+            raise storage_fault(e, self._root) from None
+        step("request.kept")
+        return request
 
     def update(self, request: ErasureRequest) -> ErasureRequest:
         """Keep how far it has come, and give it back; durable on return. Raises StorageFault."""
@@ -110,6 +121,12 @@ class RequestFolder:
         """Wait for other processes that work on requests. Raises OSError."""
         with self._folders.alone():
             yield
+
+    def _fill(self, folder: Path, request: ErasureRequest, subject: Subject) -> None:
+        key = self._vault.ensure(_key_name(request.id))
+        folder.mkdir()
+        self._seal(folder / SUBJECT, request.id, key, subject)
+        write_record(folder / RECORD, request, version=FORMAT)
 
     def _seal(self, path: Path, request_id: str, key: bytes, value: object) -> None:
         data = canonical_json(to_json(value)).encode("utf-8", "surrogatepass")

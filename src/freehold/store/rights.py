@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +68,11 @@ class Rights(Rows):
         """Document id -> the hold that it is under."""
         return {row.document_id: Hold(row.basis, row.review) for row in self._rows(sa.select(t.holds))}
 
+    def must_stay(self) -> Mapping[str, str]:
+        """Id of every document under a hold or restricted -> why it stays; a hold comes first."""
+        held = {document_id: f"hold {hold.basis} until {hold.review}" for document_id, hold in self.holds().items()}
+        return {**dict.fromkeys(self.restricted(), "restricted"), **held}
+
     def mentions(self, document_ids: Collection[str], detector: str) -> Mapping[str, tuple[Mention, ...]]:
         """Document id -> where it mentions people, of those of these that ``detector`` has read."""
         m = t.mentions.c
@@ -116,3 +121,23 @@ def restrict(c: sa.Connection, hidden: Mapping[str, Collection[str]]) -> None:
     ]
     if rows:
         c.execute(sa.insert(t.restrictions).prefix_with("OR IGNORE"), rows)
+
+
+def passed_over(c: sa.Connection, instead: Mapping[str, str], *, but_for: str) -> list[tuple[sa.Table, list[Any]]]:
+    """Rows that hide and keep documents, but for one request, as those that stand for them are to have them."""
+    found = []
+    for table in (t.restrictions, t.holds):
+        rows = [
+            {**row._mapping, "document_id": instead[row.document_id]}
+            for batch in batches(instead)
+            for row in c.execute(sa.select(table).where(table.c.document_id.in_(batch)))
+        ]
+        found.append((table, [row for row in rows if row.get("request") != but_for]))
+    return found
+
+
+def put_rights(c: sa.Connection, rights: Iterable[tuple[sa.Table, list[Any]]]) -> None:
+    """Keep such rows, beside what is there, within a transaction."""
+    for table, rows in rights:
+        if rows:
+            c.execute(sa.insert(table).prefix_with("OR IGNORE"), rows)
