@@ -362,7 +362,7 @@ class Catalog(Access, Sketches):
 
     def commitments(self) -> list[bytes]:
         """Per document, in the order of their ids, a commitment to its bytes under a salt that goes when it goes."""
-        rows = sorted(self._driver_rows(_COMMITTED, ()))
+        rows: list[tuple[str, str, bytes]] = sorted(map(tuple, self._driver_rows(_COMMITTED, ())))
         return [commitment(digest, salt) for _, digest, salt in rows]
 
     def is_empty(self) -> bool:
