@@ -30,6 +30,7 @@ def witness(ledger: HouseLedger, path: Path) -> Witnessed:
     if checkpoint is None:
         return Witnessed("nothing to witness")
     note = (ledger.root / "checkpoint").read_text(encoding="utf-8")
+    checkpoint = opened(note, ledger.public)  # a later one where leaves were added just now
     told = f"witnessed up to leaf {checkpoint.size - 1}"
     if path.exists():
         try:
@@ -41,7 +42,7 @@ def witness(ledger: HouseLedger, path: Path) -> Witnessed:
             ) from None
         if kept["key"] != ledger.public.hex():
             return Witnessed("broken: the ledger is signed with another key than the witness saw", broken=True)
-        hashes = ledger.hashes()
+        hashes = ledger.hashes()[: checkpoint.size]
         if before.origin != checkpoint.origin or before.size > len(hashes):
             return Witnessed("broken: the witness saw more than there is, or another ledger", broken=True)
         proof = merkle.consistency(hashes, before.size)

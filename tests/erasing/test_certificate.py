@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib import resources
@@ -19,6 +21,7 @@ from freehold.proof.signing import PAYLOAD_TYPE, Signer, pae
 from freehold.store.ledger import HouseLedger
 
 UUID, DIGEST, NOW = "00000000-0000-4000-8000-000000000000", "ab" * 32, "2026-11-26T12:00:00+00:00"
+FREEHOLD = [sys.executable, "-c", "from freehold.cli.main import main; main()"]
 HONEST = Certificate(
     notReached=("source-files",),
     pending=(),
@@ -152,6 +155,7 @@ def test_a_dishonest_one_is_refused_where_it_is_made_and_where_it_is_read(what, 
         ("path", lambda path: [*path, path[0]]),
         ("checkpoint", lambda note: note.replace("\n6\n", "\n7\n", 1) + "x"),
         ("checkpoint", lambda note: note.replace("freehold", "another")),
+        ("checkpoint", lambda note: note.rstrip("\n") + " anything at all\n"),
         ("leaf", lambda leaf: base64.b64encode(base64.b64decode(leaf) + b" ").decode()),
         ("publicKey", lambda _: base64.b64encode(Signer.new().public).decode()),
     ],
@@ -169,6 +173,35 @@ def test_the_leaf_of_another_certificate_does_not_do(bundle):
         verify.verify({**one, "log": other["log"]})
     with pytest.raises(verify.Invalid, match="expected"):
         verify.verify(one, log_key=Signer.new().public)
+
+
+def test_a_key_that_is_empty_is_no_key(bundle):
+    for keys in ((b"", None), (None, b"")):
+        with pytest.raises(verify.Invalid):
+            verify.verify(bundle(HONEST.statement()), *keys)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_empty_option_is_an_error_and_a_key_that_was_not_given_is_told_of(erased, alone):
+    (path,) = erased.glob("requests/*/certificate.json")
+    bundle = json.loads(path.read_bytes())
+
+    def checked(*options: str) -> tuple[int, str]:
+        command = [sys.executable, verify.__file__] if alone else [*FREEHOLD, "--house", str(erased), "verify"]
+        done = subprocess.run([*command, str(path), *options], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    right = ("--key", bundle["publicKey"]), ("--log-key", bundle["log"]["publicKey"])
+    for option, _ in right:
+        assert checked(option, "") == (2, "")
+        assert checked(option, "AAAA") == (2, "")
+    code, told = checked()
+    assert code == 0
+    assert "not checked    the signer's key against one known from elsewhere" in told
+    assert "not checked    the log's key" in told
+    code, told = checked(*right[0], *right[1])
+    assert code == 0
+    assert "not checked" not in told
 
 
 def _plain(value):

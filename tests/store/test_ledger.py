@@ -74,12 +74,7 @@ def test_a_changed_byte_is_found_wherever_it_is(tmp_path):
 @pytest.mark.parametrize("kill_at", ["ledger.tiles", "ledger.checkpoint"])
 def test_a_kill_leaves_all_that_was_there(tmp_path, kill_at):
     filled(tmp_path, WIDTH - 2)
-    script = (
-        f"from pathlib import Path\nfrom freehold.store.ledger import HouseLedger\n"
-        f"HouseLedger(Path({str(tmp_path)!r})).append('rectified', counts={{'items': 1}})"
-    )
-    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, KILL_AT: kill_at}, check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert killed(tmp_path, kill_at, "ledger.append('rectified', counts={'items': 1})") == -signal.SIGKILL
     ledger = HouseLedger(tmp_path)
     assert ledger.verify() == []
     before = ledger.checkpoint().size
@@ -126,3 +121,55 @@ def test_another_key_or_a_truncated_log_is_refused(tmp_path):
     (tmp_path / "key").write_bytes(bytes(range(32)))
     with pytest.raises(StorageFault):
         ledger.checkpoint()
+
+
+def test_without_its_checkpoint_it_is_damaged_and_takes_no_leaf(tmp_path):
+    filled(tmp_path, 3)
+    (tmp_path / "checkpoint").unlink()
+    assert HouseLedger(tmp_path).verify()
+    with pytest.raises(StorageFault, match="checkpoint is missing") as told:
+        HouseLedger(tmp_path).append("rectified", counts={"items": 1})
+    assert told.value.hint
+
+
+def test_a_first_append_that_was_killed_is_no_damage(tmp_path):
+    assert killed(tmp_path, "ledger.tiles", "ledger.append('rectified')") == -signal.SIGKILL
+    ledger = HouseLedger(tmp_path)
+    assert ledger.verify() == []
+    ledger.append("rectified", counts={"items": 1})
+    assert ledger.verify() == []
+    assert [leaf.kind for leaf in ledger.leaves()] == ["house.opened", "rectified"]
+
+
+def test_a_kill_at_the_end_of_a_later_tile_leaves_it_to_be_done_again(tmp_path):
+    filled(tmp_path, 2 * WIDTH - 2)
+    assert killed(tmp_path, "ledger.tiles", "ledger.append('rectified')") == -signal.SIGKILL
+    ledger = HouseLedger(tmp_path)
+    ledger.append("rectified", counts={"items": 1})
+    assert ledger.verify() == []
+    assert ledger.checkpoint().size == 2 * WIDTH
+
+
+def test_it_is_read_while_another_process_adds_to_it(tmp_path):
+    ledger = filled(tmp_path, WIDTH - 20)
+    adding = "[ledger.append('rectified', counts={'items': number}) for number in range(60)]"
+    process = subprocess.Popen([sys.executable, "-c", script(tmp_path, adding)])
+    rounds = 0
+    while process.poll() is None:
+        assert ledger.verify() == []
+        there = [leaf.at for leaf in ledger.leaves()]
+        assert [leaf.at for leaf in ledger.newest_first()][-len(there) :] == there[::-1]
+        assert len(ledger.hashes()) >= len(there)
+        rounds += 1
+    assert process.returncode == 0
+    assert rounds > 1
+
+
+def script(root: Path, call: str) -> str:
+    head = f"from pathlib import Path\nfrom freehold.store.ledger import HouseLedger\nroot = Path({str(root)!r})\n"
+    return f"{head}ledger = HouseLedger(root)\n{call}"
+
+
+def killed(root: Path, kill_at: str, call: str) -> int:
+    command = [sys.executable, "-c", script(root, call)]
+    return subprocess.run(command, env={**os.environ, KILL_AT: kill_at}, check=False).returncode

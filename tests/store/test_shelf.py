@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+import threading
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -210,6 +211,19 @@ def test_commitments_are_of_bytes_and_salts_in_the_order_of_ids(shelf: HouseShel
     assert shelf.commitments() == expected
     shelf.commit(Changes(remove=[entries[1].document.id]))
     assert len(shelf.commitments()) == 2
+
+
+def test_commitments_while_another_process_removes(shelf: HouseShelf, tmp_path: Path) -> None:
+    entries = [entry(f"{number}.txt", f"of {number}") for number in range(40)]
+    shelf.commit(Changes(add=entries))
+    other = HouseShelf(tmp_path)
+    going = threading.Thread(target=lambda: [other.commit(Changes(remove=[e.document.id])) for e in entries])
+    going.start()
+    counts = [len(shelf.commitments())]
+    while going.is_alive():
+        counts.append(len(shelf.commitments()))
+    assert counts == sorted(counts, reverse=True)
+    other.close()
 
 
 def test_chunks_with_vectors_of_a_maker_but_what_is_hidden(shelf: HouseShelf) -> None:

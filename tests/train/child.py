@@ -29,6 +29,7 @@ def copied(example: ExampleTexts, number: int) -> ExampleTexts:
 
 def train(kind: str, base: Path, root: Path, **settings: Any) -> dict[str, Any]:
     """The outcome of a training, a score of the step alone as its dev measure; the checkpoints lie in ``root``."""
+    root.mkdir(exist_ok=True)
     copies = range(settings.pop("copies", 0))
     examples = [copied(e, i) for i in copies for e in short_harbour()] or short_harbour()
     scores = iter(settings.pop("scores", ()))

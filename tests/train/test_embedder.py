@@ -24,7 +24,7 @@ import torch
 from child import FACTS, train
 from labelled import harbour, short_harbour
 
-from freehold.core.errors import ModelMismatch, ModelNotFound, SettingsError, StorageFault, UsageError
+from freehold.core.errors import HouseBusy, ModelMismatch, ModelNotFound, SettingsError, StorageFault, UsageError
 from freehold.core.training import ExampleTexts
 from freehold.models.embed import open_embedder
 from freehold.models.facts import ModelFacts, facts_for
@@ -46,6 +46,7 @@ SETTINGS = EmbedderTraining(
 def trained(base: Path, root: Path, settings: EmbedderTraining = SETTINGS, **changes: Any) -> TrainingOutcome:
     how: dict[str, Any] = {"facts": FACTS, "dev": None, "progress": lambda *_: None} | changes
     examples = how.pop("examples", short_harbour())
+    root.mkdir(exist_ok=True)
     return train_embedder(base, examples, settings, out=root / "out", checkpoints=root / "checkpoints", **how)
 
 
@@ -232,6 +233,20 @@ def test_what_a_report_raises_comes_through_and_training_can_go_on(tiny: Tiny, t
     whole = trained(base, tmp_path / "b", dev=scripted([0, 1, 2, 3, 4]))
     assert weights(resumed.folder) == weights(whole.folder)
     assert resumed.history == whole.history
+
+
+@pytest.mark.parametrize("moment", ["preparing", "training", "evaluating", "saving"])
+def test_checkpoints_that_were_taken_away_are_not_written_again(tiny: Tiny, tmp_path: Path, moment: str) -> None:
+    work, aside = tmp_path / "work", tmp_path / "aside"
+
+    def progress(stage: str, done: int, _total: int) -> None:
+        if stage == moment and done != 1 and work.exists():
+            work.rename(aside)
+
+    with pytest.raises(HouseBusy, match="removed"):
+        trained(tiny(), work, dev=scripted([0, 1, 2, 3, 4]), progress=progress)
+    assert aside.exists()
+    assert not [path for path in work.rglob("*") if path.is_file()]
 
 
 def test_checkpoints_of_other_settings_are_not_gone_on_with(tiny: Tiny, tmp_path: Path) -> None:

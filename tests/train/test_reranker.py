@@ -47,12 +47,14 @@ TEXTS = ["rope, sail [SEP] ice", "x" * 20, "who?"]
 def late(base: Path, root: Path, settings: LateInteractionTraining = LATE, **changes: Any) -> TrainingOutcome:
     how: dict[str, Any] = {"facts": FACTS, "dev": None, "progress": lambda *_: None} | changes
     examples = how.pop("examples", short_harbour())
+    root.mkdir(exist_ok=True)
     return train_late_interaction(base, examples, settings, out=root / "out", checkpoints=root / "checkpoints", **how)
 
 
 def pairs(base: Path, root: Path, settings: CrossEncoderTraining = PAIRS, **changes: Any) -> TrainingOutcome:
     how: dict[str, Any] = {"max_tokens": 40, "dev": None, "progress": lambda *_: None} | changes
     examples = how.pop("examples", short_harbour())
+    root.mkdir(exist_ok=True)
     return train_cross_encoder(base, examples, settings, out=root / "out", checkpoints=root / "checkpoints", **how)
 
 

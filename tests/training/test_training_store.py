@@ -134,6 +134,20 @@ def test_a_kill_leaves_all_or_nothing(tmp_path: Path, step: str, *, there: bool)
     assert [path.name for path in root_folder.iterdir()] == ["rules-one"]
 
 
+def test_a_kill_in_a_removal_leaves_it_out_of_sight_until_the_next_write(tmp_path: Path) -> None:
+    root_folder = tmp_path / "training"
+    code = KILLED.format(tests=str(Path(__file__).parent), root=str(root_folder))
+    code += f"TrainingFolder(Path({str(root_folder)!r})).remove('rules-one')"
+    environment = {**os.environ, KILL_AT: "training.out_of_sight"}
+    killed = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    store = TrainingFolder(root_folder)
+    assert store.names() == []
+    assert (root_folder / ".rules-one").exists()
+    store.put("rules-two", MANIFEST, EXAMPLES)
+    assert [path.name for path in root_folder.iterdir()] == ["rules-two"]
+
+
 def test_several_at_once(tmp_path: Path) -> None:
     store = TrainingFolder(tmp_path / "training")
     names = [f"set-{n % 3}" for n in range(12)]

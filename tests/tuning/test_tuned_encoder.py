@@ -12,7 +12,10 @@ import pytest
 import school
 from school import School
 
-from freehold.core.errors import ModelMismatch, UsageError
+from freehold.core.erasure import Target
+from freehold.core.errors import HouseBusy, ModelMismatch, UsageError
+from freehold.core.shelf import Changes
+from freehold.erasing.holders import SearchesHolder
 from freehold.house import House, open_house
 from freehold.tuning import encoder
 from freehold.tuning.data import Request, prepare
@@ -157,6 +160,35 @@ def test_what_was_trained_is_kept_where_its_export_is_refused(
         tuned = tune()
         assert "training" not in stages
         assert house.registry.get("latest") == tuned.version
+
+
+@pytest.mark.parametrize("moment", ["training", "saving"])
+def test_work_that_an_erasure_takes_away_does_not_come_back(made: School, tmp_path: Path, moment: str) -> None:
+    shutil.copytree(made.house, tmp_path / "house")
+    settings = encoder.settings_for(
+        "embedder", ["negatives=1", "max_tokens=64", "threads=1"], {"epochs": 1, "batch_size": 16}
+    )
+    with open_house(tmp_path / "house") as house:
+        data = prepare(house, Request(dataset=made.beir), progress=lambda *_: None)
+        target = Target(frozenset(data.manifest.documents[:1]), frozenset(), frozenset())
+        holder, taken = SearchesHolder(house), []
+
+        def progress(stage: str, *_: int) -> None:
+            if stage == moment and not taken:
+                holder.erase(target)
+                house.shelf.fence.put_documents("a request", [])
+                house.shelf.commit(Changes(remove=target.documents))
+                taken.append(stage)
+
+        with pytest.raises(HouseBusy, match="erased"):
+            encoder.tune_encoder(house, data, encoder.Request("embedder", settings), progress=progress)
+        assert taken
+        assert not [path for path in (house.root / "tuning" / "work").iterdir() if path.is_dir()]
+        assert house.registry.all() == ()
+        # Nor does anything begin with a set from before.
+        with pytest.raises(HouseBusy, match="erased"):
+            encoder.tune_encoder(house, data, encoder.Request("embedder", settings), progress=lambda *_: None)
+        assert not [path for path in (house.root / "tuning" / "work").iterdir() if path.is_dir()]
 
 
 def test_a_late_interaction_reranker(made: School, tmp_path: Path) -> None:

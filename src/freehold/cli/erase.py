@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -282,17 +282,16 @@ def retrain(context: typer.Context, as_json: Json = False) -> None:
 
 def verify(
     certificate: Annotated[Path, typer.Argument(help="The certificate, as freehold erase wrote it.")],
-    key: Annotated[str, typer.Option(help="The house's public key in base64, as it is known from elsewhere.")] = "",
-    log_key: Annotated[str, typer.Option(help="The public key of the house's ledger, likewise.")] = "",
+    key: Annotated[
+        str | None, typer.Option(help="The house's public key in base64, as it is known from elsewhere.")
+    ] = None,
+    log_key: Annotated[str | None, typer.Option(help="The public key of the house's ledger, likewise.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check a certificate, a residency statement or the one in an audit's report: exit 0 if it holds, 1 if not.
 
     ``freehold/proof/verify.py`` does it alone, where there is no Freehold.
     """
-    import base64
-    import binascii
-
     from freehold.proof import statement as residency
     from freehold.proof import verify as offline
 
@@ -301,6 +300,7 @@ def verify(
     except OSError as e:
         hint = "freehold requests show tells where certificates lie"
         raise UsageError(f"{certificate} cannot be read: {e.strerror}", hint=hint) from None
+    keys = [_public_key(one, option) for one, option in ((key, "--key"), (log_key, "--log-key"))]
     try:
         bundle = json.loads(written)
         if isinstance(bundle, dict) and "findings" in bundle:
@@ -308,23 +308,35 @@ def verify(
             offline.need(bundle is not None, "the report holds no signed statement")
         else:
             offline.need(written == offline.canonical(bundle), "the file is not as it was written")
-        keys = [base64.b64decode(one, validate=True) if one else None for one in (key, log_key)]
         is_residency = residency.is_residency(bundle)
         found = residency.verify(bundle, *keys) if is_residency else offline.verify(bundle, *keys)
-    except (ValueError, binascii.Error, offline.Invalid) as problem:
+    except (ValueError, offline.Invalid) as problem:
         if as_json:
             output.print_json({"valid": False, "problem": str(problem)})
         else:
             output.out.print(f"[red]invalid:[/] {problem}", soft_wrap=True)
         raise typer.Exit(1) from None
-    if is_residency:
-        if as_json:
-            output.print_json({"valid": True, "residency": found})
-        else:
-            leaves = ", ".join(f"{way['host']} ({way['operator']}, {way['region']})" for way in found["leaves"])
-            output.out.print(f"valid: leaves the house to: {leaves or 'nobody'}", soft_wrap=True, markup=False)
-            output.out.print(f"not seen: {'; '.join(found['notSeen'])}", soft_wrap=True, markup=False)
-    elif as_json:
-        output.print_json({"valid": True, "certificate": found, "never_proven": list(offline.NEVER_PROVEN)})
-    else:
-        output.out.print(offline.told(found), soft_wrap=True, markup=False)
+    unknown = offline.unknown(*keys)
+    if as_json:
+        told = {"residency": found} if is_residency else {"certificate": found, "never_proven": offline.NEVER_PROVEN}
+        output.print_json({"valid": True, **told, "keys_checked": not unknown})
+        return
+    lines = _residency(found) if is_residency else [offline.told(found)]
+    output.out.print("\n".join([*lines, *unknown]), soft_wrap=True, markup=False)
+
+
+def _residency(found: Mapping[str, Any]) -> list[str]:
+    leaves = ", ".join(f"{way['host']} ({way['operator']}, {way['region']})" for way in found["leaves"])
+    return [f"valid: leaves the house to: {leaves or 'nobody'}", f"not seen: {'; '.join(found['notSeen'])}"]
+
+
+def _public_key(text: str | None, option: str) -> bytes | None:
+    from freehold.proof.verify import public_key
+
+    if text is None:
+        return None
+    try:
+        return public_key(text)
+    except ValueError:
+        hint = "a public key is 32 bytes in base64; leave the option out where none is known from elsewhere"
+        raise UsageError(f"{option} is no public key", hint=hint) from None

@@ -315,6 +315,10 @@ class Experiments(Protocol):
         """Keep it and its TREC run files by run name, whole or not at all; durable on return."""
         ...
 
+    def clear(self) -> None:
+        """Overwrite what crashes left of experiments that were being kept."""
+        ...
+
     def get(self, reference: str) -> Experiment:
         """By id, by the beginning of an id, or ``latest``. Raises UsageError where none or several fit."""
         ...

@@ -201,6 +201,10 @@ class Registry(Protocol):
         """Overwrite and remove a version. Raises UsageError while it is live."""
         ...
 
+    def clear(self) -> None:
+        """Overwrite what crashes left of versions that were being kept or removed."""
+        ...
+
     def lineup(self) -> Lineup:
         """What serves. Read anew each time; costs a stat while nothing changed."""
         ...

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from freehold.backup import KEYS
 from freehold.core.erasure import Holder, Holding, Level, Target
-from freehold.core.errors import EndpointFault, HouseBusy
+from freehold.core.errors import EndpointFault, HouseBusy, StorageFault
 from freehold.core.files import GONE, rewrite, shred, shred_tree
+from freehold.core.ids import new_id
 from freehold.core.shelf import Changes, Quarantined
 from freehold.core.training import Manifest, ModelVersion
 from freehold.erasing.left import ERASED, is_about, is_of, resealed, rewritten, without
@@ -55,10 +56,16 @@ def holders_of(house: House, progress: Progress) -> tuple[Holder, ...]:
 
 
 def known_holdings(holder: Holder, target: Target) -> Sequence[Holding]:
-    """What a holder keeps; nothing is known of one on a server that cannot be reached."""
+    """What a holder keeps; nothing is known of one on a server that cannot be reached, and of an index that cannot be
+    read: it is made anew from the catalog.
+    """
     try:
         return holder.holdings(target)
     except EndpointFault:
+        return ()
+    except StorageFault:
+        if holder.name != IndexHolder.name:
+            raise
         return ()
 
 
@@ -247,6 +254,7 @@ class TrainingHolder(_Held):
         return [name for name in self._sets.names() if _speaks_of(self._sets.manifest(name), target)]
 
     def erase(self, target: Target) -> None:
+        self._sets.clear()
         for leftover in (self._house.root / TRAINING).glob(f"*/*{GONE}"):
             shred(leftover)
         for name in self._sets.names():
@@ -271,6 +279,7 @@ class ExperimentsHolder(_Held):
         return self._told("experiment", found)
 
     def erase(self, target: Target) -> None:
+        self._house.experiments.clear()
         for leftover in (self._house.root / "experiments").glob(f"*/runs/*{GONE}"):
             shred(leftover)
         for path in self._runs():
@@ -299,7 +308,11 @@ class SearchesHolder(_Held):
     def erase(self, target: Target) -> None:
         for place in self._places(target):
             with writer_lock(place.parent):
-                shred_tree(place)
+                shred_tree(self._out_of_sight(place))
+
+    def _out_of_sight(self, place: Path) -> Path:
+        """Where a training that goes on finds it no more, and can write nothing beside what is being overwritten."""
+        return place.rename(place.with_name(f".{new_id()}")) if place.parent.name == WORK else place
 
     def _places(self, target: Target) -> list[Path]:
         found = sorted(path for path in (*self._top.glob("*/houses"), *self._top.glob(f"{WORK}/*")) if path.is_dir())
@@ -332,6 +345,7 @@ class UploadsHolder(_Held):
 
     def erase(self, target: Target) -> None:
         """Whoever reads them is the one writer; for us to be that, they must have been cut off."""
+        self._jobs.clear()
         for holding in self.holdings(target):
             self._jobs.close_files(holding.id)
 
@@ -369,8 +383,7 @@ class ModelsHolder(_Held):
         house.stand_down(gone, self._progress)
         for version_id in sorted(gone):
             house.registry.remove(version_id)
-        for leftover in (house.root / "models").glob(".*"):
-            shred_tree(leftover)
+        house.registry.clear()
 
     def files(self) -> Iterator[Path]:
         yield from _below(self._house.root / "models")

@@ -20,6 +20,7 @@ from freehold.core.erasure import ErasureRequest, Evidence, Identifier
 from freehold.core.fence import Print
 from freehold.core.machine import share
 from freehold.erasing.holders import learned_from
+from freehold.erasing.orphans import orphans
 from freehold.erasing.served import Served, count_same
 from freehold.erasing.walk import requests_of
 from freehold.house import House
@@ -67,6 +68,7 @@ def verify(house: House, request: ErasureRequest, progress: Progress) -> Verifie
     probes = [
         _read(house, evidence),
         _keys(house, evidence),
+        orphans(house.root),
         *_traffic(house, evidence),
         *_raw(house, request, evidence, [*subject.identifiers, *subject.derived], progress),
         *_served(house, request, evidence),

@@ -9,12 +9,14 @@ be done again: a call that was killed is finished by the next one, from wherever
 from __future__ import annotations
 
 import base64
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from freehold.backup import export_keys
 from freehold.core.deadline import due_after
@@ -158,12 +160,21 @@ def _reserved(house: House) -> Iterator[Callable[[], None]]:
     generation of the index is built beside the last. Raises StorageFault where the disk has not as much.
     """
     path = house.root / _RESERVE
-    index = sum(file.stat().st_size for file in (house.root / "index").rglob("*") if file.is_file())
-    reserve(path, index + _RESERVED_BYTES)
+    reserve(path, _size(house.root / "index") + _RESERVED_BYTES)
     try:
         yield partial(path.unlink, missing_ok=True)
     finally:
         path.unlink(missing_ok=True)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files below a folder, of which some may go meanwhile."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += os.stat(os.path.join(place, name)).st_size  # noqa: PTH116, PTH118 - as os.walk gives them
+    return size
 
 
 class _Erasure:
@@ -199,6 +210,7 @@ class _Erasure:
         shelf.restrict([c.document_id for c in cases if c.decided and c.action != "keep"], self._request.id)
         self._reach("restricted")
         with self._alone():
+            shelf.sweep()  # what a killed ingest left, under keys that are still there
             if shelf.revision != revision + 1:  # an ingest was at work when the fence was put up
                 cases, _ = self._cases()
             release()
@@ -434,6 +446,7 @@ def forget(house: House, target: Target, progress: Progress, *, wait_s: float = 
     Raises HouseBusy where a reader still holds an old state after ``wait_s``, EndpointFault where the server of the
     index does not answer.
     """
+    house.registry.clear()
     for holder in holders_of(house, progress):
         if holder.name != "models":  # replaced first, where they can be
             # A tracker that cannot be reached is pending, and named in the certificate. The index is the house's own.

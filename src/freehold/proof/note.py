@@ -60,8 +60,9 @@ def opened(note: str, public: bytes) -> Checkpoint:
     if len(lines) != 4 or checkpoint.text() != text or not checkpoint.origin or "+" in checkpoint.origin:
         raise ValueError("it is no checkpoint in its one form")
     for line in signatures.splitlines():
-        dash, name, coded = (*line.split(" "), "", "", "")[:3]
-        if (dash, name) == (_DASH, checkpoint.origin) and _fits(coded, name, public, text.encode()):
+        words = line.split(" ")
+        ours = len(words) == 3 and words[:2] == [_DASH, checkpoint.origin]
+        if ours and _fits(words[2], checkpoint.origin, public, text.encode()):
             return checkpoint
     raise ValueError("no signature of the log's key fits")
 

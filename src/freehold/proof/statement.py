@@ -39,7 +39,8 @@ def verify(bundle: Any, key: bytes | None = None, log_key: bytes | None = None) 
     """
     need = offline.need
     offline.fields(bundle, "the bundle", {"envelope", "publicKey", "log"})
-    known = key or offline.decoded(bundle["publicKey"], "publicKey")
+    known = offline.decoded(bundle["publicKey"], "publicKey") if key is None else key
+    need(len(known) == 32, "the public key is none")
     need(offline.decoded(bundle["publicKey"], "publicKey") == known, "it names another key than the one expected")
     said = offline.opened(bundle["envelope"], known)
     offline.fields(said, "the statement", {"_type", "subject", "predicateType", "predicate"})

@@ -54,7 +54,7 @@ def verify(bundle: Any, key: bytes | None = None, log_key: bytes | None = None) 
     takes the bundle's own, and then shows only that whoever has that key signed.
     """
     fields(bundle, "the bundle", {"envelope", "publicKey", "log"})
-    known = key or decoded(bundle["publicKey"], "publicKey")
+    known = decoded(bundle["publicKey"], "publicKey") if key is None else key
     need(len(known) == 32, "the public key is none")
     need(decoded(bundle["publicKey"], "publicKey") == known, "the certificate names another key than the one expected")
     statement = opened(bundle["envelope"], known)
@@ -90,7 +90,9 @@ def checkpoint(note: Any, public: bytes) -> tuple[int, bytes]:
     text, _, signature = note.partition("\n\n")
     origin, *lines = text.split("\n")
     need(len(lines) == 2 and lines[0].isdecimal(), "the checkpoint is not of its form")
-    dash, name, coded = (*signature.rstrip("\n").split(" "), "", "", "")[:3]
+    words = signature.removesuffix("\n").split(" ")
+    need(len(words) == 3, "the checkpoint's signature is not of its form")
+    dash, name, coded = words
     need((dash, name) == ("\u2014", origin), "the checkpoint is signed by another log")
     signed = decoded(coded, "the checkpoint's signature")
     need(signed[:4] == sha256(origin.encode() + b"\n\x01" + public).digest()[:4], "the log has another key")
@@ -295,12 +297,20 @@ def told(it: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def unknown(key: bytes | None, log_key: bytes | None) -> list[str]:
+    """Lines that say whose keys were taken from the file itself, and so were not checked."""
+    taken = [f"the {what}'s key" for what, one in (("signer", key), ("log", log_key)) if one is None]
+    return [f"not checked    {what} against one known from elsewhere" for what in taken]
+
+
 def main(arguments: list[str]) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description="Check an erasure certificate.")
     parser.add_argument("certificate")
-    parser.add_argument("--key", type=_key, help="the house's public key in base64, as it is known from elsewhere")
-    parser.add_argument("--log-key", type=_key, help="the public key of the house's log, likewise")
+    parser.add_argument(
+        "--key", type=public_key, help="the house's public key in base64, as it is known from elsewhere"
+    )
+    parser.add_argument("--log-key", type=public_key, help="the public key of the house's log, likewise")
     given = parser.parse_args(arguments)
     try:
         with open(given.certificate, "rb") as file:  # noqa: PTH123 - stands alone
@@ -311,12 +321,16 @@ def main(arguments: list[str]) -> int:
     except (OSError, ValueError, Invalid) as problem:
         print(f"invalid: {problem}", file=sys.stderr)  # noqa: T201
         return 1
-    print(told(certificate))  # noqa: T201
+    print("\n".join([told(certificate), *unknown(given.key, given.log_key)]))  # noqa: T201
     return 0
 
 
-def _key(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+def public_key(text: str) -> bytes:
+    """The key in base64. Raises ValueError for anything else; the empty text of a variable that is not set is none."""
+    key = base64.b64decode(text, validate=True)
+    if len(key) != 32:
+        raise ValueError("it is no public key: 32 bytes in base64")
+    return key
 
 
 if __name__ == "__main__":

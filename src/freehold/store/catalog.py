@@ -47,8 +47,7 @@ if TYPE_CHECKING:
 _SALT_BYTES = 16
 # Of every chunk and every document, so past what a query builder does with each row.
 _MADE = "SELECT chunk_id FROM vectors WHERE maker = ? AND dense IS NOT NULL"
-_DIGESTS = "SELECT id, sha256 FROM documents"
-_SALTS = "SELECT document_id, salt FROM salts"
+_COMMITTED = "SELECT d.id, d.sha256, s.salt FROM documents AS d JOIN salts AS s ON s.document_id = d.id"
 
 
 class Catalog(Access, Sketches):
@@ -365,9 +364,8 @@ class Catalog(Access, Sketches):
 
     def commitments(self) -> list[bytes]:
         """Per document, in the order of their ids, a commitment to its bytes under a salt that goes when it goes."""
-        salts: dict[str, bytes] = dict(map(tuple, self._driver_rows(_SALTS, ())))
-        digests: dict[str, str] = dict(map(tuple, self._driver_rows(_DIGESTS, ())))
-        return [commitment(digests[id], salts[id]) for id in sorted(salts)]
+        rows: list[tuple[str, str, bytes]] = sorted(map(tuple, self._driver_rows(_COMMITTED, ())))
+        return [commitment(digest, salt) for _, digest, salt in rows]
 
     def is_empty(self) -> bool:
         query = sa.select(sa.exists().where(t.chunks.c.id.is_not(None)))

@@ -32,6 +32,10 @@ class ExperimentFolder:
                 write_durably(folder / "runs" / f"{name}.run", data)
             write_record(folder / RECORD, experiment, version=FORMAT)
 
+    def clear(self) -> None:
+        """Overwrite what crashes left of experiments that were being kept. Raises StorageFault."""
+        self._folders.clear()
+
     def get(self, reference: str) -> Experiment:
         """By id, by the beginning of an id, or ``latest``. Raises UsageError where none or several fit."""
         known = self.all() if reference == LATEST else ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TypeVar
 
 from freehold.core.errors import HouseMismatch, StorageFault, UsageError
 from freehold.core.faults import step
-from freehold.core.files import storage_fault, sync, sync_tree, write_durably
+from freehold.core.files import shred_tree, storage_fault, sync, sync_tree, write_durably
 from freehold.core.records import from_json, to_json
 
 LATEST = "latest"
@@ -54,13 +53,45 @@ class Folders:
     def placed(self, name: str) -> Iterator[Path]:
         """As ``new``, for whoever is ``alone`` already. Raises OSError."""
         aside = self.root / f".{name}"
-        for leftover in self.root.glob(".*"):  # of a crash: nobody else is at work
-            shutil.rmtree(leftover, ignore_errors=True)
+        self._clear()
         yield aside
         sync_tree(aside)
         step(f"{self._fault}.before_rename")
         aside.rename(self.root / name)
         sync(self.root)
+
+    def remove(self, name: str) -> None:
+        """Overwrite a folder and remove it; nothing happens where there is none. Raises StorageFault.
+
+        A crash leaves the folder as it was, or what is left of it out of sight until the next write, or ``clear``.
+        """
+        aside = self.root / f".{name}"
+        try:
+            with self.alone():
+                if not (self.root / name).exists():
+                    return
+                self._clear()
+                (self.root / name).rename(aside)
+                sync(self.root)
+                step(f"{self._fault}.out_of_sight")
+                shred_tree(aside)
+        except OSError as e:
+            raise storage_fault(e, self.root / name) from None
+
+    def clear(self) -> None:
+        """Overwrite what crashes left half made or half removed. Raises StorageFault."""
+        if not self.root.exists():
+            return
+        try:
+            with self.alone():
+                self._clear()
+        except OSError as e:
+            raise storage_fault(e, self.root) from None
+
+    def _clear(self) -> None:
+        """For whoever is alone: nobody else is at work then on what lies out of sight."""
+        for leftover in self.root.glob(".*"):
+            shred_tree(leftover)
 
     def find(self, reference: str, *, also: Sequence[tuple[str, str]] = ()) -> str:
         """The one name that is, or begins with, ``reference``. ``also``: other words for a name, as (word, name).

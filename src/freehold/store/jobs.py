@@ -90,6 +90,15 @@ class Jobs:
             write_record(folder / RECORD, job, version=FORMAT)
         return job
 
+    def clear(self) -> None:
+        """Forget what was uploaded for jobs that a crash kept from being added. Raises StorageFault."""
+        if not self._root.exists():
+            return
+        self._folders.clear()
+        with self._folders.alone():  # a job that is being added has its key before its folder
+            named = self._vault.named(_KEY)
+            self._vault.destroy([name for name in named if not (self._root / name.removeprefix(_KEY)).exists()])
+
     def get(self, reference: str) -> Job:
         """By id or the beginning of one. Raises UsageError where none or several fit."""
         return self._read(self._folders.find(reference))

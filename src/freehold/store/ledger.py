@@ -11,10 +11,9 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
@@ -90,15 +89,17 @@ class HouseLedger:
 
     def newest_first(self) -> Iterator[Leaf]:
         """All leaves, read as far back as somebody asks."""
-        checkpoint = self.checkpoint()
-        for tile in reversed(range(-(-(checkpoint.size if checkpoint else 0) // WIDTH))):
-            for data in reversed(list(islice(self.entries(tile * WIDTH), WIDTH))):
+        size = self._size()
+        for tile in reversed(range(-(-size // WIDTH))):
+            for data in reversed(self._tile(tile, size)):
                 yield _leaf(data)
 
     def checkpoint(self) -> Checkpoint | None:
-        """The latest; None while there is no leaf. Raises StorageFault where it does not verify."""
+        """The latest; None while there is no leaf. Raises StorageFault where it does not verify, or is missing."""
         path = self.root / "checkpoint"
         if not path.exists():
+            if self._has_leaves() and not path.exists():  # another process may have been at its first ones
+                raise StorageFault(f"{path} is missing, and leaves are there", hint=_HINT, refs=(str(path),))
             return None
         try:
             return opened(path.read_text(encoding="utf-8"), self.public)
@@ -112,25 +113,11 @@ class HouseLedger:
 
     def entries(self, start: int = 0) -> Iterator[bytes]:
         """The leaves' bytes from a number on."""
-        checkpoint = self.checkpoint()
-        size = checkpoint.size if checkpoint else 0
-        for tile in range(start // WIDTH, -(-size // WIDTH)):
-            width = min(WIDTH, size - tile * WIDTH)
-            found = _unbundled(self._read("entries", tile, width))[:width]
-            yield from found[max(0, start - tile * WIDTH) :]
+        yield from self._entries(self._size(), start)
 
     def hashes(self) -> list[bytes]:
         """The leaf hashes, as the tiles have them."""
-        checkpoint = self.checkpoint()
-        size = checkpoint.size if checkpoint else 0
-        found: list[bytes] = []
-        for tile in range(-(-size // WIDTH)):
-            width = min(WIDTH, size - tile * WIDTH)
-            data = self._read("0", tile, width)
-            found += [
-                data[at : at + merkle.HASH_BYTES] for at in range(0, width * merkle.HASH_BYTES, merkle.HASH_BYTES)
-            ]
-        return found
+        return self._hashes(self._size())
 
     def inclusion(self, index: int) -> Inclusion:
         """What shows anybody that a leaf is in the ledger as it is now. Raises IndexError where there is none."""
@@ -147,17 +134,17 @@ class HouseLedger:
             checkpoint = self.checkpoint()
             if checkpoint is None:
                 return []
-            entries = list(self.entries())
+            entries = list(self._entries(checkpoint.size))
         except StorageFault as fault:
             return [Damage("checkpoint or entries", fault.message)]
         found = []
         hashes = [merkle.leaf(data) for data in entries]
         if len(entries) != checkpoint.size or merkle.root(hashes) != checkpoint.root:
-            told = self._hashes_or_none()
+            told = self._hashes_or_none(checkpoint.size)
             wrong = next((at for at, pair in enumerate(zip(hashes, told, strict=False)) if pair[0] != pair[1]), None)
             where = f"leaf {wrong}" if wrong is not None else "checkpoint"
             found.append(Damage(where, "the leaves are not those that the checkpoint was signed for"))
-        elif hashes != self._hashes_or_none():
+        elif hashes != self._hashes_or_none(checkpoint.size):
             found.append(Damage("tile/0", "the hashes are not those of the leaves"))
         last = ""
         for at, data in enumerate(entries):
@@ -171,53 +158,77 @@ class HouseLedger:
             last = leaf.at
         return found
 
-    def _hashes_or_none(self) -> list[bytes]:
+    # -- inside --------------------------------------------------------------------------------------------------------
+    # Whoever reads without the lock asks once how many leaves there are: others may be added on its way.
+
+    def _size(self) -> int:
+        checkpoint = self.checkpoint()
+        return checkpoint.size if checkpoint else 0
+
+    def _entries(self, size: int, start: int = 0) -> Iterator[bytes]:
+        for tile in range(start // WIDTH, -(-size // WIDTH)):
+            yield from self._tile(tile, size)[max(0, start - tile * WIDTH) :]
+
+    def _tile(self, tile: int, size: int) -> list[bytes]:
+        width = min(WIDTH, size - tile * WIDTH)
+        return _unbundled(self._read("entries", tile, width))[:width]
+
+    def _hashes(self, size: int) -> list[bytes]:
+        tiles = range(-(-size // WIDTH))
+        return [one for tile in tiles for one in self._roots("0", tile, min(WIDTH, size - tile * WIDTH))]
+
+    def _hashes_or_none(self, size: int) -> list[bytes]:
         try:
-            return self.hashes()
+            return self._hashes(size)
         except StorageFault:
             return []
 
-    # -- inside --------------------------------------------------------------------------------------------------------
+    def _has_leaves(self) -> bool:
+        """Whether there is more than a first append leaves where it is killed."""
+        first = {self._path(kind, 0, 1) for kind in ("entries", "0")}
+        files = (path for path in (self.root / "tile").rglob("*") if path.is_file())
+        return any(path.with_name(path.name.removesuffix(".new")) not in first for path in files)
 
     def _add(self, checkpoint: Checkpoint, leaf: Leaf, signer: Signer) -> Checkpoint:
         data = canonical_json(asdict(leaf)).encode()
         tile, before = divmod(checkpoint.size, WIDTH)
         bundle = self._read("entries", tile, before) if before else b""
-        hashes = self._read("0", tile, before)[: before * merkle.HASH_BYTES] if before else b""
+        hashes = b"".join(self._roots("0", tile, before)) if before else b""
         hashes += merkle.leaf(data)
         self._write("entries", tile, before + 1, _bundled(_unbundled(bundle)[:before]) + _bundled([data]))
         self._write("0", tile, before + 1, hashes)
-        roots = self._fold(tile, before + 1, hashes)
+        roots, old = self._fold(tile, before + 1, hashes)
         step("ledger.tiles")
         partial = [] if before + 1 == WIDTH else [merkle.root(_split(hashes))]
         new = Checkpoint(checkpoint.origin, checkpoint.size + 1, merkle.root([*roots, *partial]))
         write_durably(self.root / "checkpoint", signed(new, signer).encode())
         step("ledger.checkpoint")
-        for kind in ("entries", "0"):
-            self._path(kind, tile, before).unlink(missing_ok=True)
+        for path in (*(self._path(kind, tile, before) for kind in ("entries", "0")), *old):
+            path.unlink(missing_ok=True)
         return new
 
-    def _fold(self, tile: int, width: int, hashes: bytes) -> list[bytes]:
-        """Roots of the whole tiles, this one's included where it is whole; kept a level up."""
-        roots = [
-            one for at in range(-(-tile // WIDTH)) for one in _split(self._read("1", at, min(WIDTH, tile - at * WIDTH)))
-        ]
+    def _fold(self, tile: int, width: int, hashes: bytes) -> tuple[list[bytes], list[Path]]:
+        """Roots of the whole tiles, this one's included where it is whole; kept a level up. And the tiles that others
+        stand for as soon as the checkpoint does.
+        """
+        roots = [one for at in range(-(-tile // WIDTH)) for one in self._roots("1", at, min(WIDTH, tile - at * WIDTH))]
+        old: list[Path] = []
         if width < WIDTH:
-            return roots
+            return roots, old
         roots.append(merkle.root(_split(hashes)))
         level, below = 1, roots
         while True:
             at, inside = divmod(len(below) - 1, WIDTH)
             self._write(str(level), at, inside + 1, b"".join(below[at * WIDTH :]))
             if inside:
-                self._path(str(level), at, inside).unlink(missing_ok=True)
+                old.append(self._path(str(level), at, inside))
             if inside + 1 < WIDTH:
-                return roots
+                return roots, old
             below = [merkle.root(below[place : place + WIDTH]) for place in range(0, len(below), WIDTH)]
             level += 1
 
     def _last(self, checkpoint: Checkpoint) -> Leaf:
-        return _leaf(next(self.entries(checkpoint.size - 1)))
+        return _leaf(next(self._entries(checkpoint.size, checkpoint.size - 1)))
 
     def _path(self, kind: str, tile: int, width: int) -> Path:
         digits = (
@@ -228,12 +239,21 @@ class HouseLedger:
         name = digits if width == WIDTH else f"{digits}.p/{width}"
         return self.root / "tile" / kind / name
 
+    def _roots(self, kind: str, tile: int, width: int) -> list[bytes]:
+        return _split(self._read(kind, tile, width)[: width * merkle.HASH_BYTES])
+
     def _read(self, kind: str, tile: int, width: int) -> bytes:
-        for path in (self._path(kind, tile, width), self._path(kind, tile, WIDTH)):
-            if path.exists():
-                return path.read_bytes()
-        path = self._path(kind, tile, width)
-        raise StorageFault(f"{path} is missing", hint=_HINT, refs=(str(path),))
+        """A tile that begins with so many entries. It is a wider one where leaves were added since that was asked."""
+        wide = width
+        while True:
+            for path in (self._path(kind, tile, wide), self._path(kind, tile, WIDTH)):
+                with suppress(FileNotFoundError):
+                    return path.read_bytes()
+            now = min(WIDTH, self._size() - tile * WIDTH)
+            if now <= wide:
+                path = self._path(kind, tile, width)
+                raise StorageFault(f"{path} is missing", hint=_HINT, refs=(str(path),))
+            wide = now
 
     def _write(self, kind: str, tile: int, width: int, data: bytes) -> None:
         path = self._path(kind, tile, width)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from freehold.core.errors import ModelMismatch, UsageError
 from freehold.core.faults import step
-from freehold.core.files import shred_tree, storage_fault
+from freehold.core.files import storage_fault
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.training import Lineup, LineupVerb, ModelVersion, Role, State
 from freehold.store.folders import LATEST, Folders, read_record, write_record
@@ -93,7 +93,11 @@ class ModelFolder:
         """Overwrite and remove a version. Raises UsageError while it is live."""
         if version_id in self.lineup().versions.values():
             raise UsageError(f"model version {version_id[:8]} is live", hint="freehold models rollback first")
-        shred_tree(self._root / version_id)
+        self._folders.remove(version_id)
+
+    def clear(self) -> None:
+        """Overwrite what crashes left of versions that were being kept or removed. Raises StorageFault."""
+        self._folders.clear()
 
     # -- lineups -------------------------------------------------------------------------------------------------
 

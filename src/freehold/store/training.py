@@ -14,7 +14,7 @@ from pathlib import Path
 
 from freehold.core.errors import StorageFault, UsageError
 from freehold.core.faults import step
-from freehold.core.files import rewrite, shred_tree, storage_fault, write_durably
+from freehold.core.files import rewrite, storage_fault, write_durably
 from freehold.core.ids import canonical_json
 from freehold.core.records import from_json, to_json
 from freehold.core.training import Example, Manifest
@@ -116,8 +116,11 @@ class TrainingFolder:
 
     def remove(self, name: str) -> None:
         """Overwrite a set and remove it; nothing happens where there is none."""
-        if name in self.names():
-            shred_tree(self._root / name)
+        self._folders.remove(name)
+
+    def clear(self) -> None:
+        """Overwrite what crashes left of sets that were being kept or removed. Raises StorageFault."""
+        self._folders.clear()
 
     def manifest(self, name: str) -> Manifest:
         """A set's manifest alone. Raises StorageFault, HouseMismatch."""

@@ -12,9 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from freehold.core.errors import FreeholdError, StorageFault
+from freehold.core.errors import FreeholdError, HouseBusy, StorageFault
 from freehold.core.files import DENIED_ERRNOS, FULL_ERRNOS, shred_tree, sync, sync_tree
 from freehold.train.settings import Facts
+
+RECORD = "training.json"
+"""Stands beside the checkpoints from before the first one to the end."""
 
 _TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt",
@@ -25,6 +28,14 @@ _OF_THE_DISK = {errno.EIO, *FULL_ERRNOS, *DENIED_ERRNOS}
 _ERROR_CODE = re.compile(r"\b(?:code:|os error|Errno) (\d+)")
 
 
+def check_kept(checkpoints: Path) -> None:
+    """Raise HouseBusy where the checkpoints were taken away by somebody else, with nothing left of those made since."""
+    if not (checkpoints / RECORD).exists():
+        discard(checkpoints)
+        hint = "run the same command again: it begins anew"
+        raise HouseBusy("what was trained so far was removed while training went on", hint=hint)
+
+
 def write_folder(out: Path, fill: Callable[[Path], None]) -> None:
     """Have ``fill`` write the files of a new folder, and put it at ``out`` when they are on disk.
 
@@ -33,7 +44,7 @@ def write_folder(out: Path, fill: Callable[[Path], None]) -> None:
     made = out.with_name(out.name + ".new")
     discard(made)
     try:
-        made.mkdir(parents=True)
+        made.mkdir()
         fill(made)
         sync_tree(made)
         made.rename(out)

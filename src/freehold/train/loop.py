@@ -28,13 +28,12 @@ from freehold.core.files import write_durably
 from freehold.core.ids import canonical_json, sha256_hex
 from freehold.core.training import ExampleTexts
 from freehold.train.batches import Batches, plan
-from freehold.train.folders import discard, is_storage_error, storage_fault, write_folder
+from freehold.train.folders import RECORD, check_kept, discard, is_storage_error, storage_fault, write_folder
 from freehold.train.settings import Evaluation, Progress, Report, Training, TrainingOutcome
 
 FEWEST_EXAMPLES = 16
 """Fewer leave a batch without negatives worth the name."""
 
-_RECORD = "training.json"
 _NO_MEMORY = re.compile(
     r"(out of|not enough) memory|can(no|')t allocate memory|could not create a (memory|primitive)", re.IGNORECASE
 )
@@ -86,8 +85,9 @@ def run(
     in it, it begins anew. On a CPU equal calls give equal bytes on one machine, also where one of them broke off.
 
     Raises SettingsError without sentence-transformers, ModelNotFound and ModelMismatch for the base, UsageError for too
-    few examples and for a loss that is no number, HouseFault where memory does not suffice, StorageFault when the disk
-    fails; ``out`` is absent then, and but for the last so are the checkpoints.
+    few examples and for a loss that is no number, HouseFault where memory does not suffice, HouseBusy where somebody
+    else removed the checkpoints meanwhile, StorageFault when the disk fails; ``out`` is absent then, and but for the
+    last so are the checkpoints. Neither folder is made in a folder that is not there.
     """
     settings = recipe.settings
     _check(examples, settings, out)
@@ -109,7 +109,11 @@ def run(
                     hint="lower max_tokens, negatives or batch_size, or set lora_rank or freeze_layers",
                 )
             progress("saving", 0, 1)
+            check_kept(checkpoints)
             write_folder(out, lambda folder: recipe.save(trained.model, folder))
+            if not (checkpoints / RECORD).exists():
+                discard(out)
+            check_kept(checkpoints)
             progress("saving", 1, 1)
             discard(checkpoints)
         except (UsageError, SettingsError):  # would come again: there is nothing to go on with
@@ -118,6 +122,7 @@ def run(
         except FreeholdError:
             raise
         except Exception as error:
+            check_kept(checkpoints)
             if is_storage_error(error):
                 raise storage_fault(error, checkpoints) from error
             raise
@@ -197,6 +202,7 @@ def _train(
     made = _made(recipe, batches, tight)
     if made.dev is not None and recipe.baseline and record["dev_before"] is None:
         record["dev_before"] = float(made.dev(made.model))
+        check_kept(root)
         _write_record(root, record)
     progress("preparing", 1, 1)
     per_epoch = -(-batches.per_epoch // accumulate)
@@ -337,7 +343,7 @@ def _identity(recipe: Recipe, examples: Sequence[ExampleTexts]) -> str:
 def _opened(root: Path, identity: str, *, short_of_memory: bool = False) -> dict[str, Any]:
     """The record of the training that the checkpoints are of; those of any other one are removed."""
     try:
-        record = dict(json.loads((root / _RECORD).read_text(encoding="utf-8")))
+        record = dict(json.loads((root / RECORD).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         record = {}
     if record.get("identity") != identity:
@@ -348,8 +354,8 @@ def _opened(root: Path, identity: str, *, short_of_memory: bool = False) -> dict
 
 
 def _write_record(root: Path, record: Mapping[str, Any]) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    write_durably(root / _RECORD, json.dumps(record).encode())
+    root.mkdir(exist_ok=True)
+    write_durably(root / RECORD, json.dumps(record).encode())
 
 
 # -- surroundings -----------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from freehold.core.faults import step
 from freehold.core.files import sync_tree, write_durably
 from freehold.train.batches import Batches
 from freehold.train.collate import row_of
-from freehold.train.folders import discard
+from freehold.train.folders import check_kept, discard
 from freehold.train.settings import Evaluation, Progress, Report, Training
 
 DONE = "complete.json"
@@ -154,9 +154,11 @@ class _Kept:
         restore(self.model, Path(checkpoint))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)  # type: ignore[misc]
-        step("train.checkpoint")
         watch, root, number = self.watch, Path(self.args.output_dir), self.state.global_step
+        check_kept(root)
+        super()._save_checkpoint(model, trial)  # type: ignore[misc]
+        check_kept(root)
+        step("train.checkpoint")
         since = [line for line in evaluations(self.state) if line.step > (self.state.best_global_step or 0)]
         watch.ended = watch.ended or (watch.dev is not None and len(since) >= watch.patience)
         here = root / f"checkpoint-{number}"

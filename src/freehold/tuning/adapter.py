@@ -80,7 +80,7 @@ def tune_adapter(house: House, data: TrainingSet, request: Request, *, progress:
         chosen, study = _searched(house, pairs, dev, base, request, data, progress)
     else:
         chosen = training.choose(trained, dev.scores, progress=lambda done, total: progress("adapter", done, total))
-    made = workplace(house, f"adapter-{data.manifest.root[:12]}-{request.seed}", data.manifest.documents) / "model"
+    made = workplace(house, f"adapter-{data.manifest.root[:12]}-{request.seed}", data) / "model"
     made.mkdir(exist_ok=True)
     write_adapter(made, chosen.adapter.weight, chosen.adapter.bias)
     notes = () if chosen.kept else ("no gain on the dev part was above its standard error: it changes nothing",)
@@ -124,7 +124,7 @@ def _searched(
         space,
         default=asdict(base),
         identity=["adapter", data.manifest.root, asdict(base)],
-        documents=data.manifest.documents,
+        training=data,
         seed=request.seed,
         progress=progress,
     )

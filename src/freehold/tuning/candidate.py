@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from freehold.measure.labels import Labels
 from freehold.measure.ranking import Measure
 from freehold.measuring import record
 from freehold.store.lock import writer_lock
-from freehold.store.made_from import note_documents
+from freehold.store.made_from import documents_of, note_documents
 from freehold.store.registry import digest_of, digests
 from freehold.train import fusion
 from freehold.train.fusion import Blend, Depths, LabelledQuery
@@ -69,12 +69,40 @@ class Making:
     notes: tuple[str, ...] = ()
 
 
-def workplace(house: House, name: str, documents: Collection[str]) -> Path:
-    """A folder for what is being made of these documents; of the same name, so that what was interrupted goes on."""
+def workplace(house: House, name: str, training: TrainingSet) -> Path:
+    """A folder for what is being made of a training set; of the same name, so that what was interrupted goes on.
+
+    Raises HouseBusy where somebody in the set was erased since it was opened.
+    """
     folder = house.root / TUNING / WORK / name
     folder.mkdir(parents=True, exist_ok=True)
-    note_documents(folder, documents)
+    note_documents(folder, training.manifest.documents)
+    # An erasure puts up its fence first and looks for work later: either it finds this, or it is noticed here.
+    if _is_erased(house, training):
+        shred_tree(folder)
+        raise _erased_meanwhile()
     return folder
+
+
+@contextmanager
+def at_work(folder: Path) -> Iterator[None]:
+    """While something is made in a workplace. Raises HouseBusy where an erasure took the workplace away and it could
+    not be made; of what was made since, nothing stays there.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_taken(folder):
+            raise _erased_meanwhile() from error
+        raise
+    finally:
+        if is_taken(folder):
+            shred_tree(folder)
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether an erasure took a workplace away: it does not say any more what is made there."""
+    return documents_of(folder) is None
 
 
 def admit(house: House, training: TrainingSet, made: Path, making: Making, *, progress: Progress) -> Tuned:

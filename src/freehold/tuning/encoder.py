@@ -21,7 +21,7 @@ from freehold.models.facts import ModelFacts, facts_for
 from freehold.models.manifest import locate
 from freehold.train.search import Outcome, Report
 from freehold.train.settings import CrossEncoderTraining, EmbedderTraining, LateInteractionTraining, TrainingOutcome
-from freehold.tuning.candidate import Making, Tuned, admit, workplace
+from freehold.tuning.candidate import Making, Tuned, admit, at_work, workplace
 from freehold.tuning.hyper import Hyper, settings_of, study_of
 from freehold.tuning.pool import Pool
 from freehold.tuning.sets import TrainingSet
@@ -86,10 +86,26 @@ def tune_encoder(house: House, data: TrainingSet, request: Request, *, progress:
     study: Study | None = None
     if request.hyper.trials:
         task, study = _searched(house, data, task, request, progress)
-    work = workplace(house, f"{request.kind}-{task.digest[:12]}", data.manifest.documents)
+    work = workplace(house, f"{request.kind}-{task.digest[:12]}", data)
+    with at_work(work):
+        tuned = _tuned(house, data, request, task, work, study, started, progress)
+    shred_tree(work)
+    return tuned
+
+
+def _tuned(
+    house: House,
+    data: TrainingSet,
+    request: Request,
+    task: Task,
+    work: Path,
+    study: Study | None,
+    started: float,
+    progress: Progress,
+) -> Tuned:
     outcome = task.train(work, progress)
-    checks = task.check(work / "model", outcome)
     made = work / "model"
+    checks = task.check(made, outcome)
     making = Making(
         role="embedder" if request.kind == "embedder" else "reranker",
         kind=("lora" if task.settings.lora_rank else "full") if request.kind == "embedder" else request.kind,
@@ -104,9 +120,7 @@ def tune_encoder(house: House, data: TrainingSet, request: Request, *, progress:
         serving={} if request.kind == "embedder" else {"reranker.kind": request.kind},
         notes=_notes(outcome),
     )
-    tuned = admit(house, data, made, making, progress=progress)
-    shred_tree(work)
-    return tuned
+    return admit(house, data, made, making, progress=progress)
 
 
 def _base(house: House, request: Request) -> tuple[Path, ModelFacts]:
@@ -125,17 +139,18 @@ def _base(house: House, request: Request) -> tuple[Path, ModelFacts]:
 
 def _searched(house: House, data: TrainingSet, task: Task, request: Request, progress: Progress) -> tuple[Task, Study]:
     space = request.hyper.space or SPACES[request.kind]
-    objective = Objective(task, workplace(house, f"trials-{task.digest[:12]}", data.manifest.documents))
-    found = request.hyper.run(
-        house,
-        objective,
-        space,
-        default=asdict(task.settings),
-        identity=[task.digest, data.manifest.root],
-        documents=data.manifest.documents,
-        seed=request.settings.seed,
-        progress=progress,
-    )
+    objective = Objective(task, workplace(house, f"trials-{task.digest[:12]}", data))
+    with at_work(objective.work):
+        found = request.hyper.run(
+            house,
+            objective,
+            space,
+            default=asdict(task.settings),
+            identity=[task.digest, data.manifest.root],
+            training=data,
+            seed=request.settings.seed,
+            progress=progress,
+        )
     default = asdict(task.settings)
     told = "nDCG@10 on the dev pool"
     study = study_of(found, request.hyper, data, default=default, measure=told, seed=request.settings.seed)
@@ -228,11 +243,12 @@ class Objective:
         """See ``freehold.train.search.search``."""
         task = self.task.with_settings(settings)
         place = self.work / task.digest[:12]
-        place.mkdir(parents=True, exist_ok=True)
-        try:
-            outcome = task.train(place, lambda _stage, _done, _total: None, report)
-        finally:
-            shred_tree(place / "model")
+        with at_work(self.work):
+            place.mkdir(exist_ok=True)
+            try:
+                outcome = task.train(place, lambda _stage, _done, _total: None, report)
+            finally:
+                shred_tree(place / "model")
         return Outcome(outcome.dev or 0.0, queries=len(task.pool.queries))
 
 

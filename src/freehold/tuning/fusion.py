@@ -22,7 +22,7 @@ def tune_fusion(house: House, data: TrainingSet, *, seed: int, call: Mapping[str
     """
     started = time.perf_counter()
     serving = refitted(house, house.engines(), data.dev_labels(), seed=seed, progress=progress)
-    made = workplace(house, f"fusion-{data.manifest.root[:12]}-{seed}", data.manifest.documents) / "model"
+    made = workplace(house, f"fusion-{data.manifest.root[:12]}-{seed}", data) / "model"
     made.mkdir(exist_ok=True)
     write_durably(made / "weights.json", f"{canonical_json(serving)}\n".encode())
     making = Making(

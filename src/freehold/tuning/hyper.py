@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -40,13 +40,13 @@ class Hyper:
         *,
         default: Mapping[str, Any],
         identity: object,
-        documents: Collection[str],
+        training: TrainingSet,
         seed: int,
         progress: Progress,
     ) -> SearchResult:
         """Search, ``default`` first where it lies in the space; killed, it goes on where it was when called again.
 
-        ``documents``: ids of those that it learns from.
+        ``training``: what it learns from.
         """
         axes = parse_space(space)
         known = {axis.name: default[axis.name] for axis in axes if default.get(axis.name) in axis}
@@ -58,7 +58,7 @@ class Hyper:
             sampler=self.sampler,
             pruner=self.pruner,
             seed=seed,
-            journal=workplace(house, f"search-{name}", documents) / "journal.log",
+            journal=workplace(house, f"search-{name}", training) / "journal.log",
             backend=self.backend,
             default=known if len(known) == len(axes) else None,
             identity=name,
