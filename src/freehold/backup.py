@@ -217,7 +217,10 @@ def _write_keys(house: House, path: Path) -> None:
     own = {**vault.keys(KEYS), **vault.keys(REQUESTS)}
     destroyed, given = vault.marked("destroyed"), vault.marked("given")  # behind the keys: what goes meanwhile is gone
     try:
-        keys, theirs = _read_keys(path)
+        there = _read_json(path, "a key file")
+        keys, theirs = _checked(there, path)
+        if not given and "joined" not in there:  # of an earlier version, which kept no marks of what it destroyed
+            keys, theirs = {}, {"key": theirs["key"], "prints": [], "signatures": []}
     except UsageError:
         # There is none, or it is damaged. A restored house knows of it by hearsay: it may lie elsewhere now.
         if given:
@@ -228,7 +231,7 @@ def _write_keys(house: House, path: Path) -> None:
     keys |= {name: key for name, key in own.items() if fingerprint(key) not in given}
     kept = {name: base64.b64encode(key).decode() for name, key in keys.items() if fingerprint(key) not in destroyed}
     both = {part: _joined(fence[part], theirs[part]) for part in ("prints", "signatures")}
-    about = {"format": FORMAT, "keys": kept, "fence": {"key": fence["key"], **both}}
+    about = {"format": FORMAT, "joined": True, "keys": kept, "fence": {"key": fence["key"], **both}}
     data = canonical_json(about).encode()
     if path.exists():
         rewrite(path, data)
@@ -247,7 +250,10 @@ def _try_key_file(house: House, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path):
-            if path.exists() and _read_keys(path)[1]["key"] != house.shelf.fence.exported()["key"]:
+            if (
+                path.exists()
+                and _checked(_read_json(path, "a key file"), path)[1]["key"] != house.shelf.fence.exported()["key"]
+            ):
                 raise UsageError(f"{path} is another house's key file", hint="give each house a key file of its own")
     except OSError as e:
         raise storage_fault(e, path) from None
@@ -261,12 +267,8 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _read_keys(path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """Name -> key, and the fence, of a key file. Raises UsageError where it is none."""
-    return _checked(_read_json(path, "a key file"), path)
-
-
 def _checked(kept: Mapping[str, Any], path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Name -> key, and the fence, of a key file. Raises UsageError where it is not of its form."""
     try:
         keys = {name: base64.b64decode(key, validate=True) for name, key in kept["keys"].items()}
         fence: dict[str, Any] = kept["fence"]

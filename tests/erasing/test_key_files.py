@@ -92,6 +92,17 @@ def test_an_older_copy_of_a_key_file_is_brought_up_to_date(own, tmp_path):
     assert keys_in(keys) == newer
 
 
+def test_a_key_file_of_an_earlier_version_is_written_anew(own, tmp_path):
+    _, keys = kept(own, tmp_path)
+    whole = json.loads(keys.read_text())
+    del whole["joined"]
+    whole["keys"]["backup:documents/destroyed before marks were kept"] = next(iter(whole["keys"].values()))
+    keys.write_text(json.dumps(whole))
+    with open_house(own) as opened:
+        assert export_keys(opened) == []
+    assert keys_in(keys) == {*whole["keys"]} - {"backup:documents/destroyed before marks were kept"}
+
+
 def test_a_slow_writer_puts_no_destroyed_key_back(own, tmp_path):
     _, keys = kept(own, tmp_path)
     begun = tmp_path / "begun"
