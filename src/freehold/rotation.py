@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from freehold.backup import KEYS, Made, backup, changes, export_keys, unit_names
+from freehold.backup import ABOUT, KEYS, Made, backup, begin, changes, export_keys, fingerprints, unit_names
 from freehold.core.errors import StorageFault, UsageError
 from freehold.core.faults import step
 from freehold.core.files import storage_fault, sync
@@ -52,9 +52,9 @@ def rotate(
     making, name = folder / MAKING, now.strftime(_TIME)
     try:
         shutil.rmtree(making, ignore_errors=True)
-        before = generations(folder)
+        before = _own(house, folder)
         if before and not making.resolve().is_relative_to(house.root.resolve()):
-            _lend(folder / before[-1], making, unit_names(house))
+            _lend(house, folder / before[-1], making)
         made = backup(house, making, key_file, progress=progress)
         step("rotation.made")
         making.rename(folder / name)
@@ -70,20 +70,30 @@ def generations(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*") if _NAME.fullmatch(path.name) and path.is_dir())
 
 
-def _lend(latest: Path, making: Path, wanted: set[str]) -> None:
-    """What the latest backup has of these and never changes, linked; where files cannot be linked, it is made anew."""
-    for name in sorted(wanted):
+def _own(house: House, folder: Path) -> list[str]:
+    """Of the whole backups those of this house: another one may have its own beside them. A damaged one counts."""
+    mark = house.shelf.fence.mark
+    return [name for name in generations(folder) if _about(folder / name).get("house", mark) == mark]
+
+
+def _lend(house: House, latest: Path, making: Path) -> None:
+    """What the latest backup has, under the keys of now, and never changes, linked; what cannot be is made anew."""
+    were, now = _about(latest).get("keys", {}), fingerprints(house)
+    lent: dict[str, str] = {}
+    for name in sorted(unit_names(house)):
         source, target = latest / name, making / name
-        if not changes(name) and source.is_file():
+        if not changes(name) and source.is_file() and name in now and were.get(name) == now[name]:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(source, target)
             except OSError:
-                return
+                break
+            lent[name] = now[name]
+    begin(house, making, lent)
 
 
 def _expire(house: House, folder: Path, oldest: datetime, *, keep: str) -> tuple[str, ...]:
-    known = generations(folder)
+    known = _own(house, folder)
     old = [name for name in known if name != keep and _time(name) < oldest]
     if not old:
         return ()
@@ -110,7 +120,7 @@ def _units(folder: Path) -> set[str]:
 def _about(folder: Path) -> dict[str, Any]:
     """What a backup says of itself; nothing where it is damaged."""
     try:
-        found = json.loads((folder / "backup.json").read_bytes())
+        found = json.loads((folder / ABOUT).read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -6,10 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from practice import ANNA, OTHERS, SUBJECT, TRACES, copied, freehold, residue, texts, told
 
 from freehold.core.shelf import Hold
-from freehold.house import open_house
+from freehold.house import House, open_house
 
 
 def backed_up(house: Path, to: Path) -> tuple[str, str]:
@@ -119,3 +120,101 @@ def test_a_backup_goes_on_where_it_was_and_lets_go_of_what_went(made, tmp_path):
 def json_restored(folder: str, keys: str, to: Path) -> dict[str, str]:
     told("restore", folder, "--keys", keys, house=to)
     return texts(to)
+
+
+def test_a_folder_that_holds_something_else_is_left_as_it_is(made, tmp_path):
+    house = copied(made, tmp_path)
+    disk = tmp_path / "disk"
+    (disk / "photos").mkdir(parents=True)
+    (disk / "photos" / "a.jpg").write_text("jpg")
+    keys = str(tmp_path / "keys.json")
+    refused = freehold("backup", str(disk), "--keys", keys, house=house)
+    assert refused.returncode == 2
+    assert "not empty" in refused.stderr
+    assert [path.name for path in disk.rglob("*")] == ["photos", "a.jpg"]
+    told("backup", str(disk / "house"), "--keys", keys, house=house)
+    (disk / "house" / "read me.txt").write_text("mine")
+    (disk / "house" / "documents" / "linked").symlink_to(disk / "photos", target_is_directory=True)
+    told("backup", str(disk / "house"), "--keys", keys, house=house)
+    assert (disk / "house" / "read me.txt").read_text() == "mine"
+    assert (disk / "photos" / "a.jpg").read_text() == "jpg"
+    refused = freehold("backup", str(disk), "--keys", keys, house=house)  # what backups lie in is none
+    assert refused.returncode == 2
+    with House.create(tmp_path / "another", {"house.name": "another", "house.languages": ("en",)}):
+        pass
+    theirs = str(tmp_path / "others.json")
+    refused = freehold("backup", str(disk / "house"), "--keys", theirs, house=tmp_path / "another")
+    assert refused.returncode == 2
+    assert "another house" in refused.stderr
+    assert told("restore", str(disk / "house"), "--keys", keys, house=tmp_path / "new")["documents"] == 5
+
+
+def test_a_folder_that_names_files_outside_of_it_lets_none_of_them_go(made, tmp_path):
+    house = copied(made, tmp_path)
+    folder, keys = backed_up(house, tmp_path)
+    (tmp_path / "thesis.txt").write_text("mine")
+    (Path(folder) / "linked").symlink_to(tmp_path / "thesis.txt")
+    about = json.loads((Path(folder) / "backup.json").read_text())
+    about["units"] += ["../thesis.txt", str(tmp_path / "thesis.txt"), "linked"]
+    (Path(folder) / "backup.json").write_text(json.dumps(about))
+    told("backup", folder, "--keys", keys, house=house)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("step", ["backup.unit", "backup.written", "backup.key_file"])
+def test_a_second_backup_that_was_cut_off_can_be_restored_and_gone_on_with(made, tmp_path, step):
+    house = copied(made, tmp_path)
+    folder, keys = backed_up(house, tmp_path)
+    with open_house(house) as opened:
+        gone = next(w.document_id for w in opened.shelf.words() if w.source.endswith("wording.txt"))
+        opened.remove([gone])
+        opened.ingest([added(tmp_path)])
+    assert freehold("backup", folder, "--keys", keys, house=house, kill_at=step).returncode == -9
+    assert told("restore", folder, "--keys", keys, house=tmp_path / "new")["documents"] in {4, 5}
+    told("backup", folder, "--keys", keys, house=house)
+    assert not (Path(folder) / "documents" / gone).exists()
+    assert set(texts(house)) == set(json_restored(folder, keys, tmp_path / "r"))
+
+
+def added(to: Path) -> Path:
+    (to / "more").mkdir()
+    (to / "more" / "later.txt").write_text("The tower's clock was mended by a smith from Ghent, for ten pounds.\n")
+    return to / "more"
+
+
+def test_a_backup_without_a_mark_is_gone_on_with(made, tmp_path):
+    house = copied(made, tmp_path)
+    folder, keys = backed_up(house, tmp_path)
+    about = json.loads((Path(folder) / "backup.json").read_text())
+    for part in ("house", "keys"):
+        del about[part]
+    (Path(folder) / "backup.json").write_text(json.dumps(about))
+    assert told("restore", folder, "--keys", keys, house=tmp_path / "old")["documents"] == 5
+    backed_up(house, tmp_path)
+    assert "house" in json.loads((Path(folder) / "backup.json").read_text())
+
+
+def test_it_is_restored_into_an_empty_folder_and_into_no_other(made, tmp_path, monkeypatch):
+    house = copied(made, tmp_path)
+    folder, keys = backed_up(house, tmp_path)
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "x").write_text("x")
+    refused = freehold("restore", folder, "--keys", keys, house=full)
+    assert refused.returncode == 2
+    assert "not empty" in refused.stderr
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert told("restore", folder, "--keys", keys, house=Path())["documents"] == 5
+    assert set(texts(tmp_path / "empty")) == set(texts(house))
+
+
+def test_a_unit_that_was_changed_is_named(made, tmp_path):
+    house = copied(made, tmp_path)
+    folder, keys = backed_up(house, tmp_path)
+    unit = next((Path(folder) / "documents").iterdir())
+    unit.write_bytes(unit.read_bytes()[:-1] + b"?")
+    refused = freehold("restore", folder, "--keys", keys, house=tmp_path / "new")
+    assert refused.returncode != 0
+    assert f"documents/{unit.name}" in "".join(refused.stderr.split())
+    assert "another copy" in refused.stderr

@@ -50,10 +50,11 @@ def restore(
     from freehold.backup import restore as restored
     from freehold.erasing.erase import reprobe
 
+    to = Path(context.obj).resolve()
     with output.progress_bars() as progress:
-        done = restored(folder, keys, context.obj, check=lambda house: reprobe(house, progress), progress=progress)
+        done = restored(folder, keys, to, check=lambda house: reprobe(house, progress), progress=progress)
     if as_json:
-        output.print_json({"house": str(Path(context.obj).resolve()), **to_json(done)})
+        output.print_json({"house": str(to), **to_json(done)})
     else:
         told = f"{output.many(done.documents, 'document')} restored, {done.erased} units left out, since erased"
         output.out.print(told, soft_wrap=True)

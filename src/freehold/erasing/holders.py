@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from freehold.backup import KEYS
+from freehold.backup import KEYS, forget_models, orphaned
 from freehold.core.erasure import Holder, Holding, Level, Target
 from freehold.core.errors import EndpointFault, HouseBusy, StorageFault
 from freehold.core.files import GONE, rewrite, shred, shred_tree
 from freehold.core.ids import new_id
 from freehold.core.shelf import Changes, Quarantined
 from freehold.core.training import Manifest, ModelVersion
-from freehold.erasing.left import ERASED, is_about, is_of, resealed, rewritten, without
+from freehold.erasing.left import ERASED, is_about, is_of, names_any, resealed, rewritten, without
 from freehold.erasing.logged import speaking
 from freehold.house import TUNING, House
 from freehold.indexes import EMBEDDED, SERVED
@@ -250,8 +250,17 @@ class TrainingHolder(_Held):
         return [*self._told("example", found), *self._told("manifest", self.stale(target))]
 
     def stale(self, target: Target) -> list[str]:
-        """Names of the sets whose manifest holds an erased document."""
-        return [name for name in self._sets.names() if _speaks_of(self._sets.manifest(name), target)]
+        """Names of the sets whose manifest holds an erased document, or with an example that goes."""
+        return [name for name in self._sets.names() if self._is_stale(name, target)]
+
+    def _is_stale(self, name: str, target: Target) -> bool:
+        if _speaks_of(self._sets.manifest(name), target):
+            return True
+        return target.finder is not None and names_any(self._sets.get(name).examples, target)
+
+    def roots(self, target: Target) -> frozenset[str]:
+        """Seals of those sets, by which the versions that learned from them are known."""
+        return frozenset(self._sets.manifest(name).root for name in self.stale(target))
 
     def erase(self, target: Target) -> None:
         self._sets.clear()
@@ -366,9 +375,16 @@ class ModelsHolder(_Held):
         return self._told("model version", {version.id for version in self.tainted(target)})
 
     def tainted(self, target: Target) -> list[ModelVersion]:
-        """The versions that learned from one of the documents."""
-        registry = self._house.registry
-        return [v for v in registry.all() if learned_from(self._house, v) & target.documents]
+        """The versions that learned from one of the documents, or from a question that is about the person.
+
+        After the sets forgot, the latter are known by ``target.versions`` alone.
+        """
+        roots = TrainingHolder(self._house).roots(target)
+        return [
+            v
+            for v in self._house.registry.all()
+            if v.id in target.versions or v.manifest in roots or learned_from(self._house, v) & target.documents
+        ]
 
     def erase(self, target: Target) -> None:
         """Take them out of service and overwrite them: what serves in their place is what the settings say.
@@ -383,6 +399,7 @@ class ModelsHolder(_Held):
         house.stand_down(gone, self._progress)
         for version_id in sorted(gone):
             house.registry.remove(version_id)
+        forget_models(house)
         house.registry.clear()
 
     def files(self) -> Iterator[Path]:
@@ -428,10 +445,9 @@ class BackupsHolder(_Held):
         vault = self._house.shelf.vault
         # A set that was rewritten or removed, an experiment that was rewritten: what the backup has of them is older.
         units = {f"documents/{document_id}" for document_id in target.documents} | self._changed(target)
-        units |= {f"models/{version.id}" for version in ModelsHolder(self._house, _silent).tainted(target)}
-        here = {f"{KEYS}training/{name}" for name in TrainingFolder(self._house.root / TRAINING).names()}
-        removed = set(vault.named(f"{KEYS}training/")) - here
-        return removed | vault.present([f"{KEYS}{unit}" for unit in units])
+        learned = {version.id for version in ModelsHolder(self._house, _silent).tainted(target)}
+        units |= {f"models/{version}" for version in {*learned, *target.versions}}
+        return orphaned(self._house) | vault.present([f"{KEYS}{unit}" for unit in units])
 
     def _changed(self, target: Target) -> set[str]:
         sets = TrainingHolder(self._house).stale(target)

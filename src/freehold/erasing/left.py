@@ -30,6 +30,16 @@ def is_of(example: Example, target: Target) -> bool:
     return not target.documents.isdisjoint(example.documents) or is_about(example.query, target.finder)
 
 
+def names_any(examples: Sequence[Example], target: Target) -> bool:
+    """Whether one of the examples ``is_of`` what is erased. Most say nothing of the person: those are not read."""
+    if any(not target.documents.isdisjoint(example.documents) for example in examples):
+        return True
+    queries = [example.query for example in examples]
+    return target.finder is not None and any(
+        is_about(queries[at], target.finder) for at in target.finder.screen(queries)
+    )
+
+
 def without(example: Example, target: Target) -> Example | None:
     """The example less the passages that are erased, under a salt of its own: the old one would tell what is missing.
     None where it speaks of the person, or nothing that answers is left.

@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from freehold.backup import forget_models
 from freehold.core.errors import FreeholdError, UsageError
+from freehold.core.faults import step
 from freehold.core.records import from_json
 from freehold.core.training import ModelVersion
 from freehold.house import House
@@ -57,7 +59,8 @@ def retrain(house: House, sets: Mapping[str, str], *, progress: Progress) -> lis
 
     ``sets``: version id -> name of the training set that it learned from, as it is now. A version that is trained again
     stands down, and its replacement is promoted if the gate lets it in beside what serves then. One that cannot be
-    trained again serves on until its last day. Raises HouseBusy while another process writes.
+    trained again serves on until its last day. What backups have of those that are gone nobody can open any more.
+    Raises HouseBusy while another process writes.
     """
     outcomes = []
     for version in tainted_of(house):
@@ -65,6 +68,7 @@ def retrain(house: House, sets: Mapping[str, str], *, progress: Progress) -> lis
         if version.id in house.registry.lineup().versions.values():
             by, reason = _replaced(house, version, sets.get(version.id, ""), progress)
         outcomes.append(_settled(house, version, by, reason, progress))
+    forget_models(house)
     return outcomes
 
 
@@ -97,6 +101,7 @@ def _settled(house: House, version: ModelVersion, by: str, reason: str, progress
     _stand_down(house, version, progress)
     with writer_lock(house.root):
         house.registry.remove(version.id)
+    step("retrain.removed")
     return Replaced(version.id, by, by in lineup.values(), True, "", reason)
 
 

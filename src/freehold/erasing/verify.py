@@ -67,7 +67,7 @@ def verify(house: House, request: ErasureRequest, progress: Progress) -> Verifie
     subject = requests.subject(request.id)
     probes = [
         _read(house, evidence),
-        _keys(house, evidence),
+        _keys(house, request, evidence),
         orphans(house.root),
         *_traffic(house, evidence),
         *_raw(house, request, evidence, [*subject.identifiers, *subject.derived], progress),
@@ -95,11 +95,12 @@ def _read(house: House, evidence: Evidence) -> Probe:
     return Probe("read-catalog", "read", "catalog", rows(path, "SELECT count(*) FROM meta"), hits)
 
 
-def _keys(house: House, evidence: Evidence) -> Probe:
-    """Keys of erased documents. The request's own key is the living one."""
+def _keys(house: House, request: ErasureRequest, evidence: Evidence) -> Probe:
+    """Keys of erased documents, and of backups of model versions that are gone. The request's own is the living one."""
     path = house.root / "vault.sqlite"
     query = "SELECT count(*) FROM keys WHERE document_id LIKE '%' || ?"  # of the document, and of its backups
-    hits = sum(rows(path, query, (id,)) for id in evidence.documents)
+    gone = {*request.sets} - {version.id for version in house.registry.all()}
+    hits = sum(rows(path, query, (id,)) for id in (*evidence.documents, *sorted(gone)))
     return Probe("read-keys", "key", "keys", rows(path, "SELECT count(*) FROM keys"), hits)
 
 

@@ -267,6 +267,7 @@ class _Erasure:
             self._progress("erased", min(start + _BATCH_DOCUMENTS, len(going)), len(going))
         self._ask_on()
         self._update(sets={**taint(self._house, target, self._progress), **self._request.sets})
+        target = replace(target, versions=frozenset(self._request.sets))
         forget(self._house, target, self._progress, wait_s=self._orders.wait_s)
         before = self._request.erased
         self._update(erased={name: before.get(name, 0) + count for name, count in held_there.items()})
@@ -479,7 +480,7 @@ def patiently(erase: Callable[[], None], wait_s: float) -> None:
 
 
 def taint(house: House, target: Target, progress: Progress) -> dict[str, str]:
-    """Mark the versions that learned from erased documents: version id -> name of the training set, where it is here.
+    """Mark the versions that learned from what is erased: version id -> name of the training set, where it is here.
 
     To be called before the training sets forget: their seals tell which is whose.
     """

@@ -62,6 +62,11 @@ class HouseFence:
         with guarded(self._path), self._engine.connect() as c:
             return int(read_fact(c, EPOCH) or 0)
 
+    @property
+    def mark(self) -> str:
+        """By it a house, and what is restored from it, is told from others: a digest that says nothing else."""
+        return hashlib.blake2b(b"house", key=self._key, digest_size=_DIGEST_BYTES).hexdigest()
+
     def put_subject(self, request: str, subject: Subject) -> None:
         rows = {}
         for identifier in subject.identifiers:

@@ -6,9 +6,12 @@ apart from the catalog because its backups must be short-lived (a key that survi
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
@@ -28,7 +31,20 @@ _keys = sa.Table(
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
 )
 
+_marks = sa.Table(
+    "marks",
+    _metadata,
+    sa.Column("fingerprint", sa.String, primary_key=True),
+    sa.Column("what", sa.String, nullable=False),
+)
+"""Of keys that key files outside of the house have: by them it is known which to take out there, and which to leave."""
+
+Mark = Literal["destroyed", "given"]
+"""Destroyed here; or of another house that this one was restored from."""
+
 _NONCE_BYTES = 12
+_HANDED_OUT = ("backup:", "request:")
+"""Begin the names of the keys that key files have."""
 _OTHER = ":"
 """In the name of a key that is no document's."""
 _LAST = chr(0x10FFFF)
@@ -86,8 +102,43 @@ class Vault:
             return
         with guarded(self._path), self._engine.begin() as c:
             for document_id in document_ids:
+                if document_id.startswith(_HANDED_OUT):
+                    self._mark_destroyed(c, document_id)
                 c.execute(sa.delete(_keys).where(_keys.c.document_id == document_id))
         truncate_log(self._engine)
+
+    def _mark_destroyed(self, c: sa.Connection, name: str) -> None:
+        wrapped = c.execute(sa.select(_keys.c.wrapped).where(_keys.c.document_id == name)).scalar()
+        with contextlib.suppress(InvalidUnwrap):  # what nobody can read need not be known again
+            if wrapped is not None:
+                _put_marks(c, [fingerprint(aes_key_unwrap(self._house_key, wrapped))], "destroyed")
+
+    def mark(self, fingerprints: Collection[str], what: Mark) -> None:
+        """Keep this of keys, in the place of what was kept of them; durable on return."""
+        with guarded(self._path), self._engine.begin() as c:
+            _put_marks(c, fingerprints, what)
+
+    def unmark(self, what: Mark) -> None:
+        """Keep this of no key any more; durable on return."""
+        with guarded(self._path), self._engine.begin() as c:
+            c.execute(sa.delete(_marks).where(_marks.c.what == what))
+
+    def marked(self, what: Mark) -> set[str]:
+        """Fingerprints of the keys of which this is kept."""
+        with guarded(self._path), self._engine.connect() as c:
+            return set(c.execute(sa.select(_marks.c.fingerprint).where(_marks.c.what == what)).scalars())
+
+    def keys(self, beginning: str) -> dict[str, bytes]:
+        """Name -> key of all that are no document's and begin so, as of one moment, sorted. Raises StorageFault."""
+        name = _keys.c.document_id
+        within = sa.select(name, _keys.c.wrapped).where(name >= beginning, name < beginning + _LAST).order_by(name)
+        with guarded(self._path), self._engine.connect() as c:
+            rows = list(c.execute(within))
+        try:
+            return {row[0]: aes_key_unwrap(self._house_key, row[1]) for row in rows}
+        except InvalidUnwrap:
+            hint = "restore both from the same backup"
+            raise StorageFault("vault.key does not open vault.sqlite", hint=hint) from None
 
     def named(self, beginning: str) -> list[str]:
         """Names of the keys that are no document's and begin so, sorted."""
@@ -119,6 +170,17 @@ class Vault:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def fingerprint(key: bytes) -> str:
+    """By which a key is known again, and from which nobody gets it."""
+    return hashlib.sha256(key).hexdigest()[:32]
+
+
+def _put_marks(c: sa.Connection, fingerprints: Collection[str], what: Mark) -> None:
+    rows = [{"fingerprint": one, "what": what} for one in fingerprints]
+    if rows:
+        c.execute(sa.insert(_marks).prefix_with("OR REPLACE"), rows)
 
 
 def seal(key: bytes, data: bytes, *, document_id: str) -> bytes:
