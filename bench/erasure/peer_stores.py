@@ -667,9 +667,9 @@ class Freehold(Peer):
         backup(self.house, self.folder / "backup", self.own / "keys.json", progress=_silent)
 
     def bring_back(self) -> None:
-        from freehold.backup import restore
         from freehold.erasing.erase import reprobe
         from freehold.house import House, open_house
+        from freehold.restore import restore
 
         def check(house: House) -> object:
             return reprobe(house, _silent)

@@ -15,12 +15,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from freehold.backup import ABOUT, KEYS, Made, backup, begin, changes, export_keys, fingerprints, unit_names
+from freehold.backup import ABOUT, Made, backup, begin, changes, fingerprints, unit_names
 from freehold.core.errors import StorageFault, UsageError
 from freehold.core.faults import step
 from freehold.core.files import storage_fault, sync
 from freehold.house import House
 from freehold.journeys.ingest import Progress
+from freehold.key_files import KEYS, export_keys
 
 MAKING = ".making"
 _TIME = "%Y-%m-%dT%H%M%SZ"

@@ -13,9 +13,11 @@ import pytest
 from furnished import keys_in, silent
 from practice import SUBJECT, TRACES, copied, freehold, residue, texts, told
 
-from freehold.backup import KEYS, backup, export_keys, restore
+from freehold.backup import backup
 from freehold.core.errors import StorageFault, UsageError
 from freehold.house import House, open_house
+from freehold.key_files import KEYS, export_keys
+from freehold.restore import restore
 
 
 def kept(house: Path, to: Path) -> tuple[Path, Path]:

@@ -9,11 +9,13 @@ import pytest
 from furnished import keep_set, keep_version, keys_in, silent
 from practice import SUBJECT, TRACES, residue, told
 
-from freehold.backup import KEYS, backup, restore
+from freehold.backup import backup
 from freehold.erasing.retrain import retrain
 from freehold.erasing.verify import verify
 from freehold.erasing.walk import requests_of
 from freehold.house import House, open_house
+from freehold.key_files import KEYS
+from freehold.restore import restore
 from freehold.rotation import rotate
 
 LONG_AGO = "erased 2020-01-01T00:00:00+00:00"

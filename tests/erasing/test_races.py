@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tuning"))
 import school
 from practice import SUBJECT, TRACES, freehold, residue, texts, told
 
-from freehold.backup import restore
 from freehold.core.errors import HouseBusy
 from freehold.house import open_house
+from freehold.restore import restore
 from freehold.store.lock import writer_lock
 from freehold.tuning import adapter
 from freehold.tuning.data import open_training

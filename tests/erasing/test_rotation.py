@@ -12,9 +12,10 @@ from pathlib import Path
 import practice
 import pytest
 
-from freehold.backup import KEYS, restore
 from freehold.core.errors import UsageError
 from freehold.house import House, open_house
+from freehold.key_files import KEYS
+from freehold.restore import restore
 from freehold.rotation import MAKING, Rotated, generations, rotate
 
 NOW = datetime(2026, 11, 27, 3, 17, tzinfo=UTC)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from freehold.backup import backup, restore
+from freehold.backup import backup
 from freehold.core.access import FIELD, Caller
 from freehold.core.errors import UsageError
 from freehold.core.faults import KILL_AT
@@ -23,6 +23,7 @@ from freehold.core.types import Passage
 from freehold.erasing.rectify import rectify
 from freehold.groups import assign, belonging
 from freehold.house import House, open_house
+from freehold.restore import restore
 
 PAY = "The board raises the pay of the harbour pilots by nine percent. The board told nobody of the raise. " * 3
 RULES = "The harbour pilots are paid on the last day of the month. Pilots sign the ledger of pay themselves. " * 3

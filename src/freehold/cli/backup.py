@@ -26,7 +26,7 @@ def backup(
 ) -> None:
     """Back the house up, every document under a key that an erasure can destroy."""
     from freehold.backup import backup as made
-    from freehold.backup import forget_key_file
+    from freehold.key_files import forget_key_file
 
     with open_house(context) as house, output.progress_bars() as progress:
         if forget:
@@ -47,8 +47,8 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Make a house anew, at --house, from a backup: what was erased since stays out."""
-    from freehold.backup import restore as restored
     from freehold.erasing.erase import reprobe
+    from freehold.restore import restore as restored
 
     to = Path(context.obj).resolve()
     with output.progress_bars() as progress:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from freehold import __version__
-from freehold.backup import export_keys
 from freehold.core.erasure import ErasureRequest
 from freehold.core.files import write_durably
 from freehold.core.ids import canonical_json
@@ -24,6 +23,7 @@ from freehold.erasing.retrain import off_at
 from freehold.erasing.verify import Verified
 from freehold.erasing.walk import is_tracked, requests_of
 from freehold.house import House
+from freehold.key_files import export_keys
 from freehold.proof import verify as offline
 from freehold.proof.certificate import Certificate, Finding, Model, Pending, Place, Store, Verdict
 from freehold.proof.signing import Signer

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from freehold.backup import export_keys
 from freehold.core.erasure import ErasureRequest, Ground, Subject
 from freehold.core.errors import NeedsPerson, UsageError
 from freehold.erasing import retention
@@ -18,6 +17,7 @@ from freehold.erasing.verify import Verified, verify
 from freehold.erasing.walk import Orders, carry_out, patiently, receive, requests_of, show_again
 from freehold.house import House
 from freehold.journeys.ingest import Progress
+from freehold.key_files import export_keys
 
 _FINAL = frozenset({"COMPLETE", "PARTIAL_EXEMPT"})
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from freehold.backup import KEYS, forget_models, orphaned
+from freehold.backup import forget_models, orphaned
 from freehold.core.erasure import Holder, Holding, Level, Target
 from freehold.core.errors import EndpointFault, HouseBusy, StorageFault
 from freehold.core.files import GONE, rewrite, shred, shred_tree
@@ -19,6 +19,7 @@ from freehold.house import TUNING, House
 from freehold.indexes import EMBEDDED, SERVED
 from freehold.journeys.examples import root_of
 from freehold.journeys.ingest import Progress
+from freehold.key_files import KEYS
 from freehold.store import watch
 from freehold.store.jobs import Jobs
 from freehold.store.lock import writer_lock

@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from freehold.backup import export_keys
 from freehold.core.deadline import due_after
 from freehold.core.erasure import (
     STAGES,
@@ -46,6 +45,7 @@ from freehold.erasing.identity import finder_of, mentions_of, numbers_of, resolv
 from freehold.house import House
 from freehold.journeys.erase import Case, as_title, goes, judge, locate, redact, settle
 from freehold.journeys.ingest import Progress, Raw, entries_of
+from freehold.key_files import export_keys
 from freehold.store.lock import writer_lock
 from freehold.store.requests import RequestFolder
 from freehold.store.shelf import HouseShelf
