@@ -170,7 +170,8 @@ def orphaned(house: House) -> set[str]:
     What older backups have of them is to be opened by nobody: they are gone, or learned from what was erased.
     """
     kept = {name for folder in ("training", "models") for name in house.shelf.vault.named(f"{KEYS}{folder}/")}
-    return kept - {KEYS + name for name in unit_names(house)}  # the keys first: what gets one meanwhile is none
+    # The keys first: what gets one meanwhile is none.
+    return kept - {KEYS + name for name in unit_names(house)} if kept else kept
 
 
 def forget_models(house: House) -> None:
