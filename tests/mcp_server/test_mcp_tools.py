@@ -193,7 +193,7 @@ async def test_what_a_person_confirms_is_done(officer: Client) -> None:
     kilns = next(one["id"] for one in listed if one["source"].endswith("kilns.txt"))
     begun = await called(officer, "remove_document", document_id=kilns)
     assert begun["confirmed"]
-    assert await done(officer, begun["job_id"]) == {"removed": 1}
+    assert await done(officer, begun["job_id"]) == {"removed": 1, "stay": []}
     assert "no such document" in await refused(officer, "remove_document", document_id=kilns)
 
     begun = await called(officer, "erase_person", identifiers=ANNA)
@@ -225,7 +225,7 @@ async def test_a_job_is_done_by_whichever_server_of_the_house_does_jobs(own: Pat
         async with clients.over_stdio(own, "--scope", "ingest", mode="auto", elicitation_callback=yes) as client:
             document = (await called(client, "sources", limit=1))["documents"][0]["id"]
             begun = await called(client, "remove_document", document_id=document)
-            assert await done(client, begun["job_id"]) == {"removed": 1}
+            assert await done(client, begun["job_id"]) == {"removed": 1, "stay": []}
 
 
 def test_a_house_that_is_none_ends_the_program(tmp_path: Path) -> None:
