@@ -110,14 +110,15 @@ def test_a_slow_writer_puts_no_destroyed_key_back(own, tmp_path):
     begun = tmp_path / "begun"
     slow = (
         "import sys, time; from pathlib import Path\n"
-        "import freehold.backup as b; from freehold.house import open_house\n"
-        "write = b.rewrite\n"
+        "import freehold.key_files as k; from freehold.house import open_house\n"
+        "write = k.rewrite\n"
         "def late(path, data):\n    Path(sys.argv[2]).touch(); time.sleep(3); write(path, data)\n"
-        "b.rewrite = late\n"
-        "with open_house(Path(sys.argv[1])) as house: b.export_keys(house)"
+        "k.rewrite = late\n"
+        "with open_house(Path(sys.argv[1])) as house: k.export_keys(house)"
     )
     other = subprocess.Popen([sys.executable, "-c", slow, str(own), str(begun)])
     while not begun.exists():
+        assert other.poll() is None
         time.sleep(0.02)
     with open_house(own) as opened:
         name = min(opened.shelf.vault.named(f"{KEYS}documents/"))
