@@ -16,7 +16,7 @@ from typing import Any
 
 from freehold.core.errors import StorageFault, UsageError
 from freehold.core.faults import step
-from freehold.core.files import rewrite, storage_fault, write_durably
+from freehold.core.files import put, storage_fault
 from freehold.core.ids import canonical_json
 from freehold.house import House
 from freehold.store.vault import fingerprint
@@ -72,11 +72,7 @@ def _write_keys(house: House, path: Path) -> None:
     kept = {name: base64.b64encode(key).decode() for name, key in keys.items() if fingerprint(key) not in destroyed}
     both = {part: _joined(fence[part], theirs[part]) for part in ("prints", "signatures")}
     about = {"format": FORMAT, "joined": True, "keys": kept, "fence": {"key": fence["key"], **both}}
-    data = canonical_json(about).encode()
-    if path.exists():
-        rewrite(path, data)
-    else:
-        write_durably(path, data, mode=0o600)
+    put(path, canonical_json(about).encode(), mode=0o600)
 
 
 def _joined(*entries: Any) -> list[list[Any]]:

@@ -111,9 +111,9 @@ def test_a_slow_writer_puts_no_destroyed_key_back(own, tmp_path):
     slow = (
         "import sys, time; from pathlib import Path\n"
         "import freehold.key_files as k; from freehold.house import open_house\n"
-        "write = k.rewrite\n"
-        "def late(path, data):\n    Path(sys.argv[2]).touch(); time.sleep(3); write(path, data)\n"
-        "k.rewrite = late\n"
+        "write = k.put\n"
+        "def late(path, data, mode):\n    Path(sys.argv[2]).touch(); time.sleep(3); write(path, data, mode=mode)\n"
+        "k.put = late\n"
         "with open_house(Path(sys.argv[1])) as house: k.export_keys(house)"
     )
     other = subprocess.Popen([sys.executable, "-c", slow, str(own), str(begun)])

@@ -59,6 +59,14 @@ def rewrite(path: Path, data: bytes) -> None:
     shred(old)
 
 
+def put(path: Path, data: bytes, *, mode: int) -> None:
+    """Write a file, with this mode where it is new; the bytes of one that is there are overwritten. See ``rewrite``."""
+    if path.exists():
+        rewrite(path, data)
+    else:
+        write_durably(path, data, mode=mode)
+
+
 def shred(path: Path) -> None:
     """Overwrite a file with zeros and remove it; nothing happens when it is gone already. Raises StorageFault."""
     try:

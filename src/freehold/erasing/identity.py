@@ -120,11 +120,12 @@ def resolved(house: House, subject: Subject, mentions: Mentions, progress: Progr
         ids = [case.document_id for case in wide]
         known = (*whole.identifiers, *(i for i in whole.derived if i.kind == "name"), *names)
         alone, shared = told_apart(numbers, Subject(known), house.shelf, ids, finder_of)
+        shared = [identifier for identifier in shared if identifier in read.theirs]
         foreign = (identifier.value for identifier in numbers if identifier not in alone)
         whole = replace(
             whole,
+            shared=(*whole.shared, *shared),
             foreign=tuple(dict.fromkeys([*whole.foreign, *foreign])),
-            shared=(*whole.shared, *(identifier for identifier in shared if identifier in read.theirs)),
         )
         theirs = [identifier for identifier in alone if identifier in read.theirs]
         if not (names or theirs or shared):

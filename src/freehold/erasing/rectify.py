@@ -12,12 +12,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from freehold.core.erasure import Target
 from freehold.core.errors import StorageFault, UsageError
 from freehold.core.faults import step
-from freehold.core.files import rewrite, shred, write_durably
+from freehold.core.files import put, shred
 from freehold.core.ids import canonical_json, new_id
 from freehold.core.records import from_json, to_json
 from freehold.core.types import Document
@@ -143,9 +142,4 @@ def _read(house: House) -> _State | None:
 
 
 def _write(house: House, state: _State) -> None:
-    path: Path = house.root / STATE
-    data = canonical_json(to_json(state)).encode()
-    if path.exists():
-        rewrite(path, data)
-    else:
-        write_durably(path, data, mode=0o600)
+    put(house.root / STATE, canonical_json(to_json(state)).encode(), mode=0o600)

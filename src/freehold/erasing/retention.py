@@ -19,7 +19,7 @@ from freehold.core.erasure import Target
 from freehold.core.errors import NeedsPerson, StorageFault
 from freehold.core.faults import step
 from freehold.core.fence import Print
-from freehold.core.files import rewrite, shred, write_durably
+from freehold.core.files import put, shred
 from freehold.core.ids import canonical_json, new_id
 from freehold.core.records import from_json, to_json
 from freehold.core.retention import date_of
@@ -200,7 +200,5 @@ def _write(house: House, state: _State) -> None:
     path = house.root / STATE
     if state == _State():
         shred(path)
-    elif path.exists():
-        rewrite(path, canonical_json(to_json(state)).encode())
     else:
-        write_durably(path, canonical_json(to_json(state)).encode(), mode=0o600)
+        put(path, canonical_json(to_json(state)).encode(), mode=0o600)
