@@ -409,6 +409,15 @@ class House:
         """Bring the index up to the catalog, and take what is gone out of all others. For the one writer."""
         self.indexes.sync(self._checked(self.crew), progress)
 
+    @contextlib.contextmanager
+    def index_begun(self) -> Iterator[None]:
+        """Within, the index is copied for the ``sync_indexes`` to come, while its encoder is opened and whatever else
+        is done. For the one writer, who will surely sync.
+        """
+        with self.indexes.begun(self._maker()):
+            self._checked(self.crew).encoder  # noqa: B018 - opened now
+            yield
+
     def stand_down(self, version_ids: Collection[str], progress: Progress) -> None:
         """Take versions out of service, and what only works beside them; the settings' models serve in their place.
 

@@ -6,13 +6,14 @@ the house keeps of those on a Qdrant server lies in ``qdrant/``, in the same ord
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from freehold.config import IndexSettings
-from freehold.core.errors import EngineFault, HouseBusy, StorageFault, UsageError
+from freehold.core.errors import EngineFault, FreeholdError, HouseBusy, StorageFault, UsageError
 from freehold.core.files import shred_tree
 from freehold.core.ports import IndexGenerations, VectorIndex
 from freehold.core.types import GenerationInfo
@@ -21,7 +22,7 @@ from freehold.index.generations import Generations
 from freehold.index.record import CURRENT
 from freehold.journeys.fill import fill
 from freehold.journeys.ingest import Progress
-from freehold.journeys.sync import maker, sync, weed
+from freehold.journeys.sync import Begun, maker, sync, weed
 from freehold.store.lock import writer_lock
 from freehold.store.shelf import HouseShelf
 from freehold.text.terms import TermAnalyzer
@@ -45,6 +46,7 @@ class Indexes:
         self._top = root / (SERVED if settings.kind == "qdrant" else EMBEDDED)
         self._open: VectorIndex | None = None
         self._opened: GenerationInfo | None = None
+        self._begun: Begun | None = None
 
     @property
     def served(self) -> bool:
@@ -150,13 +152,36 @@ class Indexes:
         for digest in self._shelf.makers() - {crew.encoder.info.digest}:
             weed(self._shelf, self.of(digest), digest=digest, terms=self._terms, progress=progress)
 
+    @contextmanager
+    def begun(self, digest: str) -> Iterator[None]:
+        """Within, the next generation of an encoder's index is on its way: what ``sync`` needs of the one before is
+        copied and listed by then. For the one writer, who will surely sync.
+        """
+        generations = self.of(digest)
+        try:
+            base = generations.current()
+            self._begun = Begun(generations, base) if base else None
+        except FreeholdError:  # which sync will meet, and tell
+            self._begun = None
+        try:
+            yield
+        finally:
+            self._end_begun()
+
+    def _end_begun(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun:
+            begun.close()
+
     def _fill_tokens(self, crew: Crew, progress: Progress) -> None:
         if crew.token_encoder:
             fill(self._shelf, crew.token_encoder, crew.token_codec, dense=False, progress=progress)
 
     def _level(self, crew: Crew, progress: Progress, *, rebuild: bool = False) -> None:
-        model = crew.encoder.info
-        sync(self._shelf, self.of(model.digest), model=model, terms=self._terms, progress=progress, rebuild=rebuild)
+        generations, model, begun = self.of(crew.encoder.info.digest), crew.encoder.info, self._begun
+        terms = self._terms
+        sync(self._shelf, generations, model=model, terms=terms, progress=progress, rebuild=rebuild, begun=begun)
+        self._end_begun()
 
     def retire(self, keep: Collection[Crew]) -> None:
         """Forget what encoders made that are in none of these crews; the founding one's stays. For the one writer."""
@@ -172,7 +197,10 @@ class Indexes:
         self.close()
         found: set[str] = set()
         for generations in self._all():
-            if generations.current() is not None:
+            current = generations.current()
+            if self._begun and self._begun.base == current:
+                found |= self._begun.ids().intersection(chunk_ids)
+            elif current is not None:
                 try:
                     index = generations.open_current()
                 except StorageFault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -216,6 +217,14 @@ def test_what_a_person_keeps_is_never_hidden(tmp_path, made):
             walk.carry_out(opened, request, orders, lambda *_: None)
     assert request.asked
     assert not {*request.asked} & {one for call in hide.call_args_list for one in call.args[1]}
+
+
+def test_a_damaged_index_is_made_anew_without_them(own):
+    (shard,) = own.glob("index/generation-*/shard")
+    shutil.rmtree(shard)
+    assert told("erase", *SUBJECT, "--yes", house=own)["verdict"] == "COMPLETE"
+    assert len(list(own.glob("index/generation-*/shard"))) == 1
+    assert not residue(own, *TRACES)
 
 
 def test_a_closed_request_speaks_of_nobody(erased, tmp_path):

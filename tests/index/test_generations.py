@@ -149,11 +149,24 @@ def test_what_began_ahead_is_like_what_did_not(generations: Generations, root: P
     with generations.build(base=before, dim=DIM, embedder_digest="digest") as builder:
         builder.begin()
         builder.begin()
+        assert sorted(builder.ids()) == sorted(builder.ids()) == BEFORE
         builder.add([NEW])
         info = builder.commit(2)
     assert info.points == 42
     assert ids(generations) == sorted([*BEFORE, NEW.chunk_id])
     assert directories(root) == {info.name}
+
+
+def test_a_builder_lists_its_base(generations: Generations) -> None:
+    with generations.build(base=generations.current(), dim=DIM, embedder_digest="digest") as builder:
+        assert sorted(builder.ids()) == BEFORE
+    with generations.build(base=None, dim=DIM, embedder_digest="digest") as builder:
+        builder.begin()
+        assert builder.ids() == set()
+    with generations.build(base=generations.current(), dim=DIM, embedder_digest="digest") as builder:
+        builder.begin()  # and nobody asks for the list
+        builder.delete([VICTIM.chunk_id])
+        assert builder.commit(2).points == len(OLD)
 
 
 def test_a_committed_builder_takes_no_more(generations: Generations) -> None:

@@ -213,6 +213,19 @@ def test_commitments_are_of_bytes_and_salts_in_the_order_of_ids(shelf: HouseShel
     assert len(shelf.commitments()) == 2
 
 
+def test_a_catalog_from_before_commitments_were_kept_keeps_them(shelf: HouseShelf, tmp_path: Path) -> None:
+    shelf.commit(Changes(add=[entry("a.txt", "of A"), entry("b.txt", "of B")]))
+    made = shelf.commitments()
+    shelf.close()
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as connection:
+        connection.execute("ALTER TABLE salts DROP COLUMN leaf")
+    older = HouseShelf(tmp_path)
+    assert older.commitments() == made
+    older.commit(Changes(add=[entry("c.txt", "of C")]))
+    assert len({*older.commitments()} - {*made}) == 1
+    older.close()
+
+
 def test_commitments_while_another_process_removes(shelf: HouseShelf, tmp_path: Path) -> None:
     entries = [entry(f"{number}.txt", f"of {number}") for number in range(40)]
     shelf.commit(Changes(add=entries))

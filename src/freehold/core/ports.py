@@ -227,6 +227,10 @@ class IndexBuilder(Protocol):
         """
         ...
 
+    def ids(self) -> set[str]:
+        """Chunk ids of the base's points; to be asked before any change. Raises EngineFault or StorageFault."""
+        ...
+
     def delete(self, chunk_ids: Collection[str]) -> None:
         """Remove points by id; unknown ids are ignored. Raises EngineFault or StorageFault."""
         ...

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from freehold.backup import forget_models, orphaned
 from freehold.core.erasure import Holder, Holding, Level, Target
-from freehold.core.errors import EndpointFault, HouseBusy, StorageFault
+from freehold.core.errors import EndpointFault, EngineFault, HouseBusy, StorageFault
 from freehold.core.files import GONE, rewrite, shred, shred_tree
 from freehold.core.ids import new_id
 from freehold.core.shelf import Changes, Quarantined
@@ -64,7 +64,7 @@ def known_holdings(holder: Holder, target: Target) -> Sequence[Holding]:
         return holder.holdings(target)
     except EndpointFault:
         return ()
-    except StorageFault:
+    except (EngineFault, StorageFault):
         if holder.name != IndexHolder.name:
             raise
         return ()

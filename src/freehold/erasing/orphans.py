@@ -6,6 +6,7 @@ is there, less what the catalog and the jobs have a place for.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -37,7 +38,8 @@ def _look(root: Path) -> tuple[int, set[tuple[str, str]]]:
     keys = _column(root / "vault.sqlite", "SELECT document_id FROM keys")
     of_documents = {name for name in keys if ":" not in name}
     uploads = {name for name in keys if name.startswith("upload:")}
-    originals = {path.name: path for path in (root / "blobs").glob("*/*")}
+    folders = [folder for folder in (root / "blobs").iterdir() if folder.is_dir()]
+    originals = {name: folder / name for folder in folders for name in os.listdir(folder)}  # noqa: PTH208 - as many
     found = {("vault.sqlite", name) for name in of_documents - sealed}
     found |= {("vault.sqlite", name) for name in uploads if not (root / "jobs" / name.partition(":")[2]).is_dir()}
     found |= {(_within(root, path), "") for name, path in originals.items() if name not in sealed}

@@ -207,14 +207,16 @@ class _Erasure:
         self._reach("fenced")
         self._tell("erasure.fenced", entries=shelf.fence.counts().get(self._request.id, 0))
         cases, revision = self._cases()
-        shelf.restrict([c.document_id for c in cases if c.decided and c.action != "keep"], self._request.id)
+        going = [case.document_id for case in cases if case.decided and case.action != "keep"]
+        shelf.restrict(going, self._request.id)
         self._reach("restricted")
         with self._alone():
-            shelf.sweep()  # what a killed ingest left, under keys that are still there
-            if shelf.revision != revision + 1:  # an ingest was at work when the fence was put up
-                cases, _ = self._cases()
             release()
-            self._erase(cases)
+            with self._house.index_begun() if going else nullcontext():
+                shelf.sweep()  # what a killed ingest left, under keys that are still there
+                if shelf.revision != revision + 1:  # an ingest was at work when the fence was put up
+                    cases, _ = self._cases()
+                self._erase(cases)
         self._reach("erased")
         self._house.record()
         actions = list(self._request.documents.values())

@@ -26,7 +26,7 @@ NICENESS = 10
 
 
 def main() -> None:
-    """Open or create the index, do what the parent sends until it says commit, reply once."""
+    """Open or create the index, do what the parent sends until it says commit; reply to that, and to ``ids``."""
     inherit()
     end_with_parent()
     os.nice(NICENESS)
@@ -59,7 +59,9 @@ def _build(connection: Connection, path: Path, base: Path | None, dim: int) -> i
         verb, load = connection.recv()
         if verb == "commit":
             break
-        if verb == "delete":
+        if verb == "ids":
+            connection.send(set(index.ids()))
+        elif verb == "delete":
             index.delete(load)
         else:
             index.upsert(load)

@@ -12,7 +12,7 @@ import threading
 from multiprocessing.connection import Pipe
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from freehold.core.errors import EngineFault, FreeholdError
 from freehold.index.files import storage_fault, storage_faults
@@ -51,10 +51,13 @@ class BuilderChild:
                 return
         self.reply()
 
-    def reply(self) -> int:
-        """Wait for the child's last word: the number of points it built. Raises what it failed with."""
+    def reply(self) -> Any:
+        """Wait for the child's word: to ``commit`` the number of points it built, to ``ids`` the set of them.
+
+        Raises what it failed with.
+        """
         try:
-            reply: int | FreeholdError = self._connection.recv()
+            reply = self._connection.recv()
         except (EOFError, OSError):
             raise self._cause_of_death() from None
         if isinstance(reply, FreeholdError):

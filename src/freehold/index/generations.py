@@ -129,11 +129,37 @@ class Builder:
         self._base = base
         self._dim = dim
         self._embedder_digest = embedder_digest
+        self._listing = False
+        """Whether the child was asked for the base's ids and has not been heard."""
+        self._ids: set[str] | None = None if base else set()
         self._committed = False
 
     def begin(self) -> None:
-        """Have the child copy the base while the caller finds out what is to change."""
-        self._child = self._child or self._start()
+        """Have the child copy and list the base while the caller finds out what is to change."""
+        if self._child is None:
+            self._child = self._start()
+            if self._ids is None:
+                self._child.put("ids", None)
+                self._listing = True
+
+    def ids(self) -> set[str]:
+        """Chunk ids of the base's points; to be asked before any change.
+
+        Raises EngineFault or StorageFault when the child failed or the base is damaged.
+        """
+        if self._ids is None:
+            if self._listing:
+                assert self._child
+                self._listing = False
+                self._ids = self._child.reply()
+            else:
+                assert self._base
+                base = QdrantEdgeIndex.open(self._root / self._base.name, read_only=True)
+                try:
+                    self._ids = set(base.ids())
+                finally:
+                    base.close()
+        return self._ids
 
     def delete(self, chunk_ids: Collection[str]) -> None:
         """Remove points by id; unknown ids are ignored. Raises EngineFault or StorageFault when the child failed."""
@@ -170,8 +196,9 @@ class Builder:
     def _put(self, verb: str, load: object) -> BuilderChild:
         if self._committed:
             raise EngineFault("this generation is committed", hint="begin another build")
-        self.begin()
-        assert self._child
+        if self._listing:
+            self.ids()
+        self._child = self._child or self._start()
         self._child.put(verb, load)
         return self._child
 

@@ -192,6 +192,16 @@ class ServerBuilder:
     def begin(self) -> None:
         """Nothing: the base is copied once it is known what of it is left out."""
 
+    def ids(self) -> set[str]:
+        """Chunk ids of the base's points; to be asked before any change. Raises StorageFault or EndpointFault."""
+        if self._base is None:
+            return set()
+        source = self._generations.opened(self._base)
+        try:
+            return set(source.ids())
+        finally:
+            source.close()
+
     def delete(self, chunk_ids: Collection[str]) -> None:
         """Remove points by id; unknown ids are ignored. Raises EngineFault, StorageFault or EndpointFault."""
         self._check()

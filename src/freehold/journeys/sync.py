@@ -7,12 +7,14 @@ is deleted, what it lacks is added, and so is what belongs to other groups than 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from itertools import islice
+from types import TracebackType
 
 from freehold.core.errors import EngineFault, StorageFault
 from freehold.core.faults import step
 from freehold.core.ids import sha256_hex
-from freehold.core.ports import IndexGenerations
+from freehold.core.ports import IndexBuilder, IndexGenerations
 from freehold.core.shelf import Indexable, Shelf
 from freehold.core.types import GenerationInfo, ModelInfo, Point
 from freehold.journeys.ingest import Progress, in_context
@@ -24,6 +26,37 @@ _POINTS = 2
 """Raised when a point carries other fields than before, so that indexes are built anew."""
 
 
+class Begun:
+    """A build that has begun before what changes is known: its base is copied while others work on what will change.
+
+    A context that gives the builder, for one ``sync``; ``close`` ends it where there is none. Raises as ``build`` does.
+    """
+
+    def __init__(self, generations: IndexGenerations, base: GenerationInfo) -> None:
+        self.base = base
+        with ExitStack() as stack:
+            build = generations.build(base=base, dim=base.dim, embedder_digest=base.embedder_digest)
+            self._builder = stack.enter_context(build)
+            self._builder.begin()
+            self._stack = stack.pop_all()
+
+    def ids(self) -> set[str]:
+        """Chunk ids of the base's points. Raises EngineFault or StorageFault."""
+        return self._builder.ids()
+
+    def close(self) -> None:
+        """Stop building, however far it is."""
+        self._stack.close()
+
+    def __enter__(self) -> IndexBuilder:
+        return self._builder
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+
 def sync(
     shelf: Shelf,
     generations: IndexGenerations,
@@ -32,10 +65,12 @@ def sync(
     terms: TermAnalyzer,
     progress: Progress,
     rebuild: bool = False,
+    begun: Begun | None = None,
 ) -> GenerationInfo | None:
     """Make the current generation hold exactly the chunks that ``model`` made vectors of; None while there are none.
 
-    Costs two reads when nothing changed. ``rebuild`` starts from nothing, for a generation that is damaged.
+    Costs two reads when nothing changed. ``rebuild`` starts from nothing, for a generation that is damaged. ``begun``
+    is gone on with where it is of the current generation.
     Raises HouseBusy when another process builds, EngineFault and StorageFault when the build fails; the current
     generation is then as it was.
     """
@@ -48,12 +83,17 @@ def sync(
     wanted = shelf.chunk_ids(model.digest)
     if base is None and not wanted:
         return None
-    with generations.build(base=base, dim=model.dim, embedder_digest=made_by) as builder:
+    if begun and begun.base != base:
+        begun.close()
+        begun = None
+    with begun or generations.build(base=base, dim=model.dim, embedder_digest=made_by) as builder:
         if base is None or base.points != len(wanted):
             builder.begin()
         try:
-            present = _ids(generations) if base else set()
+            present = builder.ids()
         except (EngineFault, StorageFault):
+            if base is None or _is_whole(generations):
+                raise
             present = None
         if present is not None:
             moved = shelf.regrouped(base.revision) if base else set()
@@ -81,6 +121,15 @@ def weed(shelf: Shelf, generations: IndexGenerations, *, digest: str, terms: Ter
 def maker(model: ModelInfo, terms: TermAnalyzer) -> str:
     """A digest of what makes vectors and fields: an index made otherwise is built anew, not brought up to date."""
     return sha256_hex(f"{model.digest} {terms.name} {_POINTS}".encode())
+
+
+def _is_whole(generations: IndexGenerations) -> bool:
+    """Whether the current generation can be read."""
+    try:
+        _ids(generations)
+    except (EngineFault, StorageFault):
+        return False
+    return True
 
 
 def _ids(generations: IndexGenerations) -> set[str]:

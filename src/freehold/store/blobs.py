@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
@@ -51,12 +52,15 @@ class Blobs:
     def path(self, document_id: str) -> Path:
         return self._root / document_id[:2] / document_id
 
+    def _folders(self) -> Iterator[Path]:
+        return (folder for folder in self._root.iterdir() if folder.is_dir())
+
     def sweep(self, keep: set[str]) -> int:
         """Remove what no catalog row speaks of: the leavings of a crash. Returns how many files went."""
         count = 0
-        for path in list(self._root.glob("*/*")):
-            if path.name not in keep:
-                shred(path)
+        for folder in self._folders():
+            for name in set(os.listdir(folder)) - keep:  # noqa: PTH208 - a path made of each would cost ten times as much
+                shred(folder / name)
                 count += 1
         return count
 

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 _SALT_BYTES = 16
 # Of every chunk and every document, so past what a query builder does with each row.
 _MADE = "SELECT chunk_id FROM vectors WHERE maker = ? AND dense IS NOT NULL"
-_COMMITTED = "SELECT d.id, d.sha256, s.salt FROM documents AS d JOIN salts AS s ON s.document_id = d.id"
+_SEALED = "SELECT id FROM documents WHERE sealed"
+_LEAVES = "SELECT leaf FROM salts ORDER BY document_id"
 
 
 class Catalog(Access, Sketches):
@@ -305,7 +306,7 @@ class Catalog(Access, Sketches):
 
     def sealed_ids(self) -> set[str]:
         """Ids of the documents whose original is kept."""
-        return set(self._scalars(sa.select(t.documents.c.id).where(t.documents.c.sealed)))
+        return {row[0] for row in self._driver_rows(_SEALED, ())}
 
     def chunk_ids(self, maker: str | None = None) -> set[str]:
         if maker is None:
@@ -364,8 +365,7 @@ class Catalog(Access, Sketches):
 
     def commitments(self) -> list[bytes]:
         """Per document, in the order of their ids, a commitment to its bytes under a salt that goes when it goes."""
-        rows: list[tuple[str, str, bytes]] = sorted(map(tuple, self._driver_rows(_COMMITTED, ())))
-        return [commitment(digest, salt) for _, digest, salt in rows]
+        return [row[0] for row in self._driver_rows(_LEAVES, ())]
 
     def is_empty(self) -> bool:
         query = sa.select(sa.exists().where(t.chunks.c.id.is_not(None)))
@@ -375,23 +375,22 @@ class Catalog(Access, Sketches):
     def stats(self, caller: Caller | None = None) -> Stats:
         d = t.documents.c
         count = sa.func.count()
-        by_language = sa.select(d.language, count).group_by(d.language)
+        by_language = sa.select(d.language, count, sa.func.count(d.near_duplicate_of)).group_by(d.language)
         chunks = sa.select(count).select_from(t.chunks)
-        duplicates = sa.select(count).where(d.near_duplicate_of.is_not(None))
         quarantined = sa.select(count).select_from(t.quarantine)
         if caller is not None:
             seen = d.access.in_(self.labels(caller)) & d.id.not_in(sa.select(t.restrictions.c.document_id))
-            by_language, duplicates = by_language.where(seen), duplicates.where(seen)
+            by_language = by_language.where(seen)
             chunks = chunks.where(t.chunks.c.document_id.in_(sa.select(d.id).where(seen)))
             quarantined = quarantined.where(sa.false())
         with guarded(self._path), self._engine.connect() as c:
-            languages = {row[0]: row[1] for row in c.execute(by_language)}
+            languages = c.execute(by_language).all()
             return Stats(
-                documents=sum(languages.values()),
+                documents=sum(row[1] for row in languages),
                 chunks=c.execute(chunks).scalar_one(),
                 quarantined=c.execute(quarantined).scalar_one(),
-                near_duplicates=c.execute(duplicates).scalar_one(),
-                languages=languages,
+                near_duplicates=sum(row[2] for row in languages),
+                languages={row[0]: row[1] for row in languages},
             )
 
 
@@ -440,6 +439,7 @@ def _upgrade(c: sa.Connection) -> None:
     _name_makers(c)
     add_groups(c)
     sketch_all(c)
+    _keep_leaves(c)
 
 
 def _name_makers(c: sa.Connection) -> None:
@@ -459,6 +459,18 @@ def _name_makers(c: sa.Connection) -> None:
     c.exec_driver_sql("DROP TABLE vectors_unnamed")
 
 
+def _keep_leaves(c: sa.Connection) -> None:
+    """Commitments that were made whenever they were asked for are kept."""
+    columns = {row[1] for row in c.exec_driver_sql("PRAGMA table_info(salts)")}
+    if not columns or "leaf" in columns:
+        return
+    c.exec_driver_sql("ALTER TABLE salts ADD COLUMN leaf BLOB")
+    salted = "SELECT d.sha256, s.salt, d.id FROM documents d JOIN salts s ON s.document_id = d.id"
+    leaves = [(commitment(digest, salt), document_id) for digest, salt, document_id in c.exec_driver_sql(salted)]
+    if leaves:
+        c.exec_driver_sql("UPDATE salts SET leaf = ? WHERE document_id = ?", leaves)
+
+
 _UNLINK = sa.update(t.documents).values(near_duplicate_of=None, near_duplicate_similarity=None)
 
 
@@ -472,8 +484,7 @@ def _insert(c: sa.Connection, entries: Sequence[Entry]) -> None:
         return
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     c.execute(sa.insert(t.documents), [_document_row(e, now) for e in entries])
-    salts = [{"document_id": e.document.id, "salt": secrets.token_bytes(_SALT_BYTES)} for e in entries]
-    c.execute(sa.insert(t.salts), salts)
+    c.execute(sa.insert(t.salts), [_salt_row(e) for e in entries])
     c.execute(sa.insert(t.texts), [{"document_id": e.document.id, "text": e.document.text} for e in entries])
     put_sketches(c, [as_words(e.document) for e in entries])
     chunks = [_chunk_row(chunk) for e in entries for chunk in e.chunks]
@@ -507,6 +518,11 @@ def _document_row(entry: Entry, now: str) -> dict[str, object]:
         "ingested_at": entry.entered or now,
         "access": label(document.groups),
     }
+
+
+def _salt_row(entry: Entry) -> dict[str, object]:
+    salt = secrets.token_bytes(_SALT_BYTES)
+    return {"document_id": entry.document.id, "salt": salt, "leaf": commitment(entry.sha256, salt)}
 
 
 def _chunk_row(chunk: Chunk) -> dict[str, object]:

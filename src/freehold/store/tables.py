@@ -102,4 +102,5 @@ salts = sa.Table(
     metadata,
     sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("leaf", sa.LargeBinary, nullable=False),  # the commitment to the document's bytes under the salt
 )
