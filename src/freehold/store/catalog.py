@@ -464,11 +464,13 @@ def _keep_leaves(c: sa.Connection) -> None:
     columns = {row[1] for row in c.exec_driver_sql("PRAGMA table_info(salts)")}
     if not columns or "leaf" in columns:
         return
-    c.exec_driver_sql("ALTER TABLE salts ADD COLUMN leaf BLOB")
-    salted = "SELECT d.sha256, s.salt, d.id FROM documents d JOIN salts s ON s.document_id = d.id"
-    leaves = [(commitment(digest, salt), document_id) for digest, salt, document_id in c.exec_driver_sql(salted)]
-    if leaves:
-        c.exec_driver_sql("UPDATE salts SET leaf = ? WHERE document_id = ?", leaves)
+    c.exec_driver_sql("ALTER TABLE salts RENAME TO salts_bare")
+    t.salts.create(c)
+    bare = c.exec_driver_sql("SELECT d.id, s.salt, d.sha256 FROM documents d JOIN salts_bare s ON s.document_id = d.id")
+    rows = [(document_id, salt, commitment(digest, salt)) for document_id, salt, digest in bare]
+    if rows:
+        c.exec_driver_sql("INSERT INTO salts (document_id, salt, leaf) VALUES (?, ?, ?)", rows)
+    c.exec_driver_sql("DROP TABLE salts_bare")
 
 
 _UNLINK = sa.update(t.documents).values(near_duplicate_of=None, near_duplicate_similarity=None)
