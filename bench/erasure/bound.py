@@ -43,7 +43,7 @@ def town_of(root: Path, people: int, erased_people: int, seed: int) -> None:
     order = rng.sample(town.people, min(erased_people or people, people))
     gone: set[int] = set()
     for at, person in enumerate(order, 1):
-        row = _one(root, town, person, gone, rng, at)
+        row = {"seed": seed, "person": person.number, **_one(root, town, person, gone, rng, at)}
         with (root.parent / ROWS).open("a") as file:
             file.write(json.dumps(row) + "\n")
         said = [f"left {row['left']}", f"lost {row['lost']}", f"{row['seconds']} s", row["killed"], row["raced"]]
@@ -69,6 +69,8 @@ def _one(
         names = {paper.name for paper in town.of(person.number)}
         ids = {words.document_id for words in house.shelf.words() if Path(words.source).name in names}
         lost_before = oracle.lost("\n".join(words.text for words in house.shelf.words()), town, {*gone, person.number})
+    # A model learned from what is in the training set now. Some people's papers answer none of its questions.
+    knows = bool(model and oracle.residue(root / "house" / "training", ids))
     if killed:
         pairs = [part for key, value in who for part in ("--subject", f"{key}={value}")]
         done = command(root / "house", "erase", *pairs, "--yes", kill_at=killed)
@@ -100,13 +102,13 @@ def _one(
     if model:  # what was trained without them; the next ones are spared its being trained again for each of them
         with open_house(root / "house") as house:
             after = {version.id for version in house.registry.all()}
-            left += [f"models/{model}"] if model in after else []
+            left += [f"models/{model}"] if knows and model in after else []
             house.stand_down(after, silent)
             for version in after:
                 house.registry.remove(version)
     return {
         "left": left, "verdict": outcome.certified.certificate.verdict, "asked": put, "seconds": round(seconds, 2),
-        "killed": killed, "raced": raced, "learned": bool(model), "work": work,
+        "killed": killed, "raced": raced, "learned": knows, "work": work,
         "lost": max(0, oracle.lost(kept, town, gone) - lost_before),
     }  # fmt: skip
 
