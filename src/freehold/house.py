@@ -406,8 +406,11 @@ class House:
         return Engines(self.shelf, index, crew.embedder, self.terms, crew.reranker)
 
     def sync_indexes(self, progress: Progress) -> None:
-        """Bring the index up to the catalog, and take what is gone out of all others. For the one writer."""
-        self.indexes.sync(self._checked(self.crew), progress)
+        """Bring the index up to the catalog, and take what is gone out of all others. For the one writer.
+
+        The ledger is brought up to the catalog while the index is being made whole.
+        """
+        self.indexes.sync(self._checked(self.crew), progress, meanwhile=self.record)
 
     @contextlib.contextmanager
     def index_begun(self) -> Iterator[None]:
@@ -524,7 +527,7 @@ class House:
                 vanished=vanished,
                 groups=groups,
             )
-            self.indexes.sync(self._checked(self.crew), progress)
+            self.sync_indexes(progress)
         self.record()
         return report
 

@@ -6,7 +6,7 @@ the house keeps of those on a Qdrant server lies in ``qdrant/``, in the same ord
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -139,16 +139,23 @@ class Indexes:
         self._fill_tokens(crew, progress)
         self._level(crew, progress)
 
-    def sync(self, crew: Crew, progress: Progress, *, rebuild: bool = False) -> None:
+    def sync(
+        self,
+        crew: Crew,
+        progress: Progress,
+        *,
+        rebuild: bool = False,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
         """Bring the index of the crew that serves up to the catalog, and take what is gone out of all others.
 
-        For the one writer.
+        For the one writer. ``meanwhile`` is called while the index is made whole, where there is something to build.
         """
         self.close()  # a generation that is held open cannot be removed, and neither can what it forgot
         self._fill_tokens(crew, progress)
         if "embedder" in crew.versions:  # what was committed before it came into force has vectors of another encoder
             fill(self._shelf, crew.encoder, crew.codec, progress=progress)
-        self._level(crew, progress, rebuild=rebuild)
+        self._level(crew, progress, rebuild=rebuild, meanwhile=meanwhile)
         for digest in self._shelf.makers() - {crew.encoder.info.digest}:
             weed(self._shelf, self.of(digest), digest=digest, terms=self._terms, progress=progress)
 
@@ -177,10 +184,24 @@ class Indexes:
         if crew.token_encoder:
             fill(self._shelf, crew.token_encoder, crew.token_codec, dense=False, progress=progress)
 
-    def _level(self, crew: Crew, progress: Progress, *, rebuild: bool = False) -> None:
-        generations, model, begun = self.of(crew.encoder.info.digest), crew.encoder.info, self._begun
-        terms = self._terms
-        sync(self._shelf, generations, model=model, terms=terms, progress=progress, rebuild=rebuild, begun=begun)
+    def _level(
+        self,
+        crew: Crew,
+        progress: Progress,
+        *,
+        rebuild: bool = False,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
+        sync(
+            self._shelf,
+            self.of(crew.encoder.info.digest),
+            model=crew.encoder.info,
+            terms=self._terms,
+            progress=progress,
+            rebuild=rebuild,
+            begun=self._begun,
+            meanwhile=meanwhile,
+        )
         self._end_begun()
 
     def retire(self, keep: Collection[Crew]) -> None:

@@ -239,6 +239,13 @@ class IndexBuilder(Protocol):
         """Insert points; present ids are replaced. Raises EngineFault or StorageFault."""
         ...
 
+    def finish(self) -> None:
+        """Nothing but ``commit`` will be asked any more: what can be done before it may begin.
+
+        Raises EngineFault or StorageFault.
+        """
+        ...
+
     def commit(self, revision: int) -> GenerationInfo:
         """Finish the generation, force it to disk and swap it in, as brought up to the catalog's ``revision``."""
         ...

@@ -104,6 +104,11 @@ def resolved(house: House, subject: Subject, mentions: Mentions, progress: Progr
     """The person with what else identifies them, read from the documents that surely speak of them, and the documents
     that speak of them, so identified.
     """
+    with house.shelf.sketches_held():
+        return _resolved(house, subject, mentions, progress)
+
+
+def _resolved(house: House, subject: Subject, mentions: Mentions, progress: Progress) -> tuple[Subject, list[Case]]:
     whole = replace(subject, derived=(), shared=(), foreign=())
     cases = locate(house.shelf, finder_of(whole), progress)
     seen: set[Identifier] = set()

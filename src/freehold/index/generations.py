@@ -132,6 +132,7 @@ class Builder:
         self._listing = False
         """Whether the child was asked for the base's ids and has not been heard."""
         self._ids: set[str] | None = None if base else set()
+        self._finishing = False
         self._committed = False
 
     def begin(self) -> None:
@@ -171,16 +172,26 @@ class Builder:
         if points:
             self._put("add", list(points))
 
+    def finish(self) -> None:
+        """Have the child make the generation whole while the caller does something else."""
+        if not self._finishing and (self._child or not self._base):
+            self._put("commit", None)
+            self._finishing = True
+
     def commit(self, revision: int) -> GenerationInfo:
         """Finish the generation, force it to disk and swap it in, as brought up to the catalog's ``revision``.
 
         Raises EngineFault or StorageFault when the child or the swap fails; the current generation is then as before.
         """
+        if self._committed:
+            raise _committed()
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        if self._base and self._child is None and not self._committed:
+        if self._base and self._child is None:
             info = replace(self._base, revision=revision, created=created)
         else:
-            points = self._put("commit", None).reply()
+            self.finish()
+            assert self._child
+            points = self._child.reply()
             info = GenerationInfo(self._name, revision, self._embedder_digest, self._dim, points, created)
         self._committed = True
         step("index.before_swap")
@@ -193,14 +204,17 @@ class Builder:
         if self._child:
             self._child.close()
 
-    def _put(self, verb: str, load: object) -> BuilderChild:
-        if self._committed:
-            raise EngineFault("this generation is committed", hint="begin another build")
+    def _put(self, verb: str, load: object) -> None:
+        if self._committed or self._finishing:
+            raise _committed()
         if self._listing:
             self.ids()
         self._child = self._child or self._start()
         self._child.put(verb, load)
-        return self._child
+
+
+def _committed() -> EngineFault:
+    return EngineFault("this generation is committed", hint="begin another build")
 
 
 def _remove(directory: Path) -> bool:

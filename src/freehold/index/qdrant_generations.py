@@ -223,6 +223,9 @@ class ServerBuilder:
             self._lost |= bool(ids & self._ids)
             self._ids |= ids
 
+    def finish(self) -> None:
+        """Nothing: the server indexes as it goes."""
+
     def commit(self, revision: int) -> GenerationInfo:
         """Finish the collection and swap it in, as brought up to the catalog's ``revision``.
 

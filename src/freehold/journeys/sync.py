@@ -6,7 +6,7 @@ is deleted, what it lacks is added, and so is what belongs to other groups than 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from types import TracebackType
@@ -66,11 +66,13 @@ def sync(
     progress: Progress,
     rebuild: bool = False,
     begun: Begun | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> GenerationInfo | None:
     """Make the current generation hold exactly the chunks that ``model`` made vectors of; None while there are none.
 
     Costs two reads when nothing changed. ``rebuild`` starts from nothing, for a generation that is damaged. ``begun``
-    is gone on with where it is of the current generation.
+    is gone on with where it is of the current generation; ``meanwhile`` is called, where there is something to build,
+    while it is made whole.
     Raises HouseBusy when another process builds, EngineFault and StorageFault when the build fails; the current
     generation is then as it was.
     """
@@ -105,9 +107,12 @@ def sync(
                 builder.add(batch)
                 done += len(batch)
                 progress("index", done, len(missing))
+            builder.finish()
+            if meanwhile:
+                meanwhile()
             return builder.commit(revision)
     # Damaged: the catalog has all that it takes to make it anew.
-    return sync(shelf, generations, model=model, terms=terms, progress=progress, rebuild=True)
+    return sync(shelf, generations, model=model, terms=terms, progress=progress, rebuild=True, meanwhile=meanwhile)
 
 
 def weed(shelf: Shelf, generations: IndexGenerations, *, digest: str, terms: TermAnalyzer, progress: Progress) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,8 @@ from freehold.store import tables as t
 from freehold.store.rows import Rows
 
 _AT_A_TIME = 8_192
+_HELD_BYTES = 256 << 20
+"""As much of the sketches is held in memory at most: those of some 250,000 documents of one page."""
 
 # All texts are read here: in the order in which they lie on the disk, past what a query builder does with each row,
 # that is three times as fast.
@@ -26,16 +29,46 @@ ALL_WORDS = (
 _ALL = f"SELECT rowid, document_id, bits FROM {t.sketches.name} WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608
 
 
+_Page = tuple[int, list[str], list[bytes]]
+"""The last row's number, the documents' ids, and their sketches."""
+
+
 class Sketches(Rows):
     """Which documents may have something; see ``freehold.core.shelf.Shelf``."""
 
+    _held: list[_Page] | None = None
+    """Pages that were read, from the first on, while they are held."""
+
     def candidates(self, clues: Collection[bytes]) -> set[str]:
         found: set[str] = set()
-        last = 0
-        while rows := self._driver_rows(_ALL, (last, _AT_A_TIME)):
-            found.update(rows[at][1] for at in sketch.passing([row[2] for row in rows], clues))
-            last = rows[-1][0]
+        for ids, bits in self._pages():
+            found.update(ids[at] for at in sketch.passing(bits, clues))
         return found
+
+    @contextmanager
+    def sketches_held(self) -> Iterator[None]:
+        """Within, sketches are read from the disk once, however often candidates are asked for, as far as memory goes.
+
+        What comes in meanwhile may be missing from what is found: compare the revision afterwards.
+        """
+        self._held = []
+        try:
+            yield
+        finally:
+            self._held = None
+
+    def _pages(self) -> Iterator[tuple[list[str], list[bytes]]]:
+        held, last, size_bytes = self._held, 0, 0
+        for number, ids, bits in held or ():
+            yield ids, bits
+            last = number
+            size_bytes += sum(map(len, bits))
+        while rows := self._driver_rows(_ALL, (last, _AT_A_TIME)):
+            last, ids, bits = rows[-1][0], [row[1] for row in rows], [row[2] for row in rows]
+            size_bytes += sum(map(len, bits))
+            if held is not None and size_bytes <= _HELD_BYTES:
+                held.append((last, ids, bits))
+            yield ids, bits
 
 
 def sketch_all(c: sa.Connection) -> None:
