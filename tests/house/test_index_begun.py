@@ -19,7 +19,7 @@ from freehold.index.record import LOCK_NAME
 def house(tmp_path: Path, minilm: Path) -> Iterator[House]:
     papers = tmp_path / "papers"
     papers.mkdir()
-    (papers / "orchard.txt").write_text("The orchard has forty apple trees, pruned in February and picked in September.")
+    (papers / "orchard.txt").write_text("The orchard has forty apple trees, picked in September.")
     (papers / "harbour.txt").write_text("The harbour master keeps the ledger of berths, and every berth is paid for.")
     with House.create(tmp_path / "house", {"house.name": "begun"}) as house:
         house.ingest([papers])
@@ -92,7 +92,7 @@ def test_a_builder_that_dies_is_no_damage(house: House) -> None:
     before = house.generation()
     with house.index_begun():
         removed(house)
-        house.indexes._begun._builder._child._process.kill()  # noqa: SLF001
+        house.indexes._begun._builder._child._process.kill()
         with pytest.raises(EngineFault, match="killed by signal 9"):
             house.sync_indexes(silent)
     assert house.generation() == before
