@@ -16,6 +16,7 @@ from freehold.core.errors import HouseBusy, StorageFault
 from freehold.core.ids import new_id, sha256_hex
 from freehold.core.shelf import Changes, Entry, NearDuplicate, Quarantined, Vectors
 from freehold.core.types import Chunk, Document, Heading, Page, TokenCodes
+from freehold.store import catalog
 from freehold.store.lock import writer_lock
 from freehold.store.shelf import HouseShelf
 from freehold.store.tables import SKETCHES, sketches
@@ -197,6 +198,19 @@ def test_names_of_keys(tmp_path: Path) -> None:
     assert vault.present([*documents, "request:1", new_id()]) == {*documents, "request:1"}
     assert vault.present([]) == set()
     assert vault.ids() == set(documents)
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_chunks_in_the_order_in_which_they_came(shelf: HouseShelf, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(catalog, "_FEW_CHUNKS", few)
+    entries = [entry(f"{number}.txt", f"of {number}, at some length", pieces=3) for number in range(5)]
+    for one in entries:
+        shelf.commit(Changes(add=[one]))
+    shelf.commit(Changes(remove=[entries[1].document.id]))
+    expected = [chunk.id for one in (entries[0], *entries[2:]) for chunk in one.chunks]
+    assert shelf.in_order(shelf.chunk_ids()) == expected
+    assert shelf.in_order({expected[7], expected[2], entries[1].chunks[0].id}) == [expected[2], expected[7]]
+    assert shelf.in_order(()) == []
 
 
 def test_commitments_are_of_bytes_and_salts_in_the_order_of_ids(shelf: HouseShelf, tmp_path: Path) -> None:

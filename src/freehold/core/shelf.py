@@ -325,6 +325,10 @@ class Shelf(Protocol):
         """Ids of all chunks, or of those that ``maker`` made a dense vector of."""
         ...
 
+    def in_order(self, chunk_ids: Collection[str]) -> list[str]:
+        """Those of these chunks that are here, document by document, in the order in which they came in."""
+        ...
+
     def indexable(self, chunk_ids: Sequence[str], maker: str) -> Iterator[Indexable]:
         """What the index needs of these chunks, in no promised order, with vectors by ``maker``.
 

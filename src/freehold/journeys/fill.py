@@ -17,7 +17,7 @@ def fill(shelf: Shelf, encoder: Embedder, codec: TokenCodec | None, *, dense: bo
     chunk that the encoder cannot read whole, StorageFault when the disk fails.
     """
     maker = encoder.info.digest
-    missing = sorted(shelf.unmade(maker, dense=dense, codes=codec is not None))
+    missing = shelf.in_order(shelf.unmade(maker, dense=dense, codes=codec is not None))
     for start in range(0, len(missing), WINDOW_CHUNKS):
         views = shelf.views(missing[start : start + WINDOW_CHUNKS])
         made = make_vectors([in_context(view.chunk) for view in views.values()], encoder, codec)

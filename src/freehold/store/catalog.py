@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 _SALT_BYTES = 16
 # Of every chunk and every document, so past what a query builder does with each row.
 _MADE = "SELECT chunk_id FROM vectors WHERE maker = ? AND dense IS NOT NULL"
+_IN_ORDER = "SELECT id FROM chunks ORDER BY rowid"
+_FEW_CHUNKS = 5_000
+"""Of more of them, all are read and the others left out."""
 _SEALED = "SELECT id FROM documents WHERE sealed"
 _LEAVES = "SELECT leaf FROM salts ORDER BY document_id"
 
@@ -313,6 +316,14 @@ class Catalog(Access, Sketches):
             return set(self._scalars(sa.select(t.chunks.c.id).where(SHOWN)))
         hidden = self._scalars(sa.select(t.chunks.c.id).where(~SHOWN))
         return {row[0] for row in self._driver_rows(_MADE, (maker,))}.difference(hidden)
+
+    def in_order(self, chunk_ids: Collection[str]) -> list[str]:
+        if len(chunk_ids) > _FEW_CHUNKS:
+            wanted = frozenset(chunk_ids)
+            return [row[0] for row in self._driver_rows(_IN_ORDER, ()) if row[0] in wanted]
+        rowid: sa.Label[int] = sa.literal_column("chunks.rowid").label("number")
+        rows = self._rows_in(sa.select(t.chunks.c.id, rowid), t.chunks.c.id, chunk_ids)
+        return [row.id for row in sorted(rows, key=lambda row: row.number)]
 
     def chunks_of(self, document_ids: Collection[str]) -> set[str]:
         c = t.chunks.c
