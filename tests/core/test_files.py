@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from freehold.core import files
+from freehold.core.errors import StorageFault
 from freehold.core.files import shred, shred_tree, stretches
 
 PIECE = 1 << 16
@@ -57,12 +60,30 @@ def test_what_is_shredded_was_overwritten(tmp_path: Path, shape: str) -> None:
 
 def test_a_folder_is_shredded_with_all_below(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
-    files = [tmp_path / "a" / "one", tmp_path / "a" / "b" / "two"]
-    for file in files:
-        file.write_bytes(os.urandom(PIECE))
-    held = [file.open("rb") for file in files]
+    paths = [tmp_path / "a" / "one", tmp_path / "a" / "b" / "two"]
+    for path in paths:
+        path.write_bytes(os.urandom(PIECE))
+    held = [path.open("rb") for path in paths]
     shred_tree(tmp_path / "a")
     assert not (tmp_path / "a").exists()
     for file in held:
         assert file.read() == bytes(PIECE)
         file.close()
+
+
+def test_what_cannot_be_overwritten_is_removed_and_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for name in ("one", "two", "three"):
+        (folder / name).write_bytes(b"somebody")
+    overwrite = files._overwrite
+
+    def refuse(path: Path) -> None:
+        if path.name == "two":
+            raise OSError(errno.EIO, "a bad block")
+        overwrite(path)
+
+    monkeypatch.setattr(files, "_overwrite", refuse)
+    with pytest.raises(StorageFault, match=r"two: a bad block"):
+        shred_tree(folder)
+    assert not folder.exists()

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
@@ -14,6 +15,8 @@ FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 DENIED_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 GONE = ".gone"
 """Ends the name of a file that waits to be overwritten."""
+_SHREDDERS = 4
+"""Files of a folder that are overwritten at a time: most of it is waiting, for the disk and for blocks to be freed."""
 _ZEROS = memoryview(bytes(1 << 20))
 
 
@@ -84,18 +87,24 @@ def shred_tree(folder: Path) -> None:
 
     What cannot be overwritten is removed all the same, and the first such file is raised as StorageFault.
     """
-    refused: StorageFault | None = None
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            try:
-                _overwrite(path)
-            except FileNotFoundError:
-                continue
-            except OSError as e:
-                refused = refused or storage_fault(e, path)
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    with ThreadPoolExecutor(_SHREDDERS) as pool:
+        refused = [fault for fault in pool.map(_shredded, files) if fault]
     shutil.rmtree(folder, ignore_errors=True)
-    if refused is not None:
-        raise refused
+    if refused:
+        raise refused[0]
+
+
+def _shredded(path: Path) -> StorageFault | None:
+    """Overwrite and remove a file, if it is there; what stood in the way."""
+    try:
+        _overwrite(path)
+        path.unlink()
+    except FileNotFoundError:
+        return None
+    except OSError as e:
+        return storage_fault(e, path)
+    return None
 
 
 def stretches(descriptor: int) -> Iterator[tuple[int, int]]:
