@@ -119,10 +119,10 @@ def _rebuilt(
         facts = json.loads(open_unit(source / FACTS, FACTS, keys[FACTS]))
         copies = json.loads(facts.pop(COPIES, None) or "[]")
         _facts(house, facts)
+        house.ledger.append("backup.restored", ids={"backup": about["id"]}, counts={"documents": len(documents)})
         if not house.shelf.is_empty():
             with writer_lock(building):
                 house.sync_indexes(progress)
-        house.ledger.append("backup.restored", ids={"backup": about["id"]}, counts={"documents": len(documents)})
         house.record()
         check(house)
         put_copies(house, {*copies, str(key_file.resolve())})  # from here on an erasure takes its keys out there
