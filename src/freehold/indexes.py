@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 EMBEDDED, SERVED = "index", "qdrant"
 """Folders of a house, by where the vectors lie."""
+Work = Callable[[], None]
 
 
 class Indexes:
@@ -139,14 +140,7 @@ class Indexes:
         self._fill_tokens(crew, progress)
         self._level(crew, progress)
 
-    def sync(
-        self,
-        crew: Crew,
-        progress: Progress,
-        *,
-        rebuild: bool = False,
-        meanwhile: Callable[[], None] | None = None,
-    ) -> None:
+    def sync(self, crew: Crew, progress: Progress, *, rebuild: bool = False, meanwhile: Work | None = None) -> None:
         """Bring the index of the crew that serves up to the catalog, and take what is gone out of all others.
 
         For the one writer. ``meanwhile`` is called while the index is made whole, where there is something to build.
@@ -155,7 +149,7 @@ class Indexes:
         self._fill_tokens(crew, progress)
         if "embedder" in crew.versions:  # what was committed before it came into force has vectors of another encoder
             fill(self._shelf, crew.encoder, crew.codec, progress=progress)
-        self._level(crew, progress, rebuild=rebuild, meanwhile=meanwhile)
+        self._level(crew, progress, rebuild, meanwhile)
         for digest in self._shelf.makers() - {crew.encoder.info.digest}:
             weed(self._shelf, self.of(digest), digest=digest, terms=self._terms, progress=progress)
 
@@ -167,7 +161,9 @@ class Indexes:
         generations = self.of(digest)
         try:
             base = generations.current()
-            self._begun = Begun(generations, base) if base else None
+            # What a server keeps is copied only once it is known what is left out.
+            if base and self._settings.kind == "qdrant-edge":
+                self._begun = Begun(generations, base)
         except FreeholdError:  # which sync will meet, and tell
             self._begun = None
         try:
@@ -184,14 +180,7 @@ class Indexes:
         if crew.token_encoder:
             fill(self._shelf, crew.token_encoder, crew.token_codec, dense=False, progress=progress)
 
-    def _level(
-        self,
-        crew: Crew,
-        progress: Progress,
-        *,
-        rebuild: bool = False,
-        meanwhile: Callable[[], None] | None = None,
-    ) -> None:
+    def _level(self, crew: Crew, progress: Progress, rebuild: bool = False, meanwhile: Work | None = None) -> None:
         sync(
             self._shelf,
             self.of(crew.encoder.info.digest),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from freehold.core.errors import StorageFault
@@ -52,13 +52,10 @@ class Blobs:
     def path(self, document_id: str) -> Path:
         return self._root / document_id[:2] / document_id
 
-    def _folders(self) -> Iterator[Path]:
-        return (folder for folder in self._root.iterdir() if folder.is_dir())
-
     def sweep(self, keep: set[str]) -> int:
         """Remove what no catalog row speaks of: the leavings of a crash. Returns how many files went."""
         count = 0
-        for folder in self._folders():
+        for folder in filter(Path.is_dir, self._root.iterdir()):
             for name in set(os.listdir(folder)) - keep:  # noqa: PTH208 - a path made of each would cost ten times as much
                 shred(folder / name)
                 count += 1
