@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,4 +88,34 @@ def test_what_cannot_be_overwritten_is_removed_and_told_of(tmp_path: Path, monke
     monkeypatch.setattr(files, "_overwrite", refuse)
     with pytest.raises(StorageFault, match=r"two: a bad block"):
         shred_tree(folder)
+    assert not folder.exists()
+
+
+WITHOUT_THREADS = """
+import resource, sys, threading
+from pathlib import Path
+
+from freehold.core.files import shred_tree
+
+had = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + (4 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (had, had))
+try:
+    threading.Thread(target=print).start()
+except RuntimeError as e:
+    print(e)
+shred_tree(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_a_folder_is_shredded_where_no_memory_is_left_for_a_thread(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for name in ("one", "two", "three", "four", "five"):
+        (folder / name).write_bytes(b"somebody")
+    with (folder / "one").open("rb") as held:
+        command = [sys.executable, "-c", WITHOUT_THREADS, str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout) == (0, "can't start new thread\n"), done.stderr
+        assert held.read() == bytes(len(b"somebody"))
     assert not folder.exists()

@@ -88,8 +88,12 @@ def shred_tree(folder: Path) -> None:
     What cannot be overwritten is removed all the same, and the first such file is raised as StorageFault.
     """
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    with ThreadPoolExecutor(_SHREDDERS) as pool:
-        refused = [fault for fault in pool.map(_shredded, files) if fault]
+    try:
+        with ThreadPoolExecutor(_SHREDDERS) as pool:
+            found = list(pool.map(_shredded, files))
+    except RuntimeError:  # no memory is left for another thread's stack
+        found = [_shredded(path) for path in files]
+    refused = [fault for fault in found if fault]
     shutil.rmtree(folder, ignore_errors=True)
     if refused:
         raise refused[0]
