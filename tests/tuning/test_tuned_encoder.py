@@ -59,7 +59,7 @@ def test_promotion_ingest_and_the_way_back(own: School, tmp_path: Path) -> None:
         school.run_json("models", "promote", "latest", house=own.house)
         after = search(house)  # the same open house notices
         assert after != before
-        assert after[0][0] == "thea-winter"
+        assert "thea-winter" in [source for source, _ in after[:3]]
         assert house.crew.encoder.info.digest != founding
         # What is ingested now has the vectors of what serves, and is found.
         paper = tmp_path / "papers" / "new.txt"
@@ -198,11 +198,13 @@ def test_a_late_interaction_reranker(made: School, tmp_path: Path) -> None:
     slower = ("--epochs", "3", "--learning-rate", "1e-4")
     told = school.run_json("tune", "reranker", "--data", str(made.beir), *QUICK, *slower, house=house)
     assert told["kind"] == "late-interaction"
+    candidate, live = (told["metrics"][side][0]["value"] for side in ("candidate", "live"))
+    assert candidate > live + 0.1
     done = school.run_json("models", "promote", told["model"], house=house)
     assert done["promoted"]
     with open_house(house) as opened:
-        found = opened.search("What of the snalp of Thea?", k=1)
-        assert found.hits[0].source == "thea-winter"
+        found = opened.search("What of the snalp of Thea?", k=3)
+        assert "thea-winter" in [hit.source for hit in found.hits]  # of one question in thirty no more is certain
         assert found.hits[0].unit.endswith("+maxsim")
 
 
