@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
+# Some images set it; each of the thousand processes of the tests would then compile the whole source again.
+unexport PYTHONDONTWRITEBYTECODE
 # The CPU build where an index has one by this name; a plain torch may be a CUDA build of several gigabytes.
 TORCH  ?= torch==2.13.0
 .PHONY: help install demo test test-slow lint format bench bench-measure bench-gate bench-drift bench-tuning bench-erasure bench-erasure-peers bench-load bench-cost deploy-check docs clean

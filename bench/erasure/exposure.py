@@ -29,6 +29,7 @@ from freehold.erasing.erase import erase
 from freehold.erasing.retrain import again
 from freehold.erasing.walk import Orders
 from freehold.house import House, open_house
+from freehold.models.pull import pull
 from freehold.privacy.subjects import parse_subject
 from freehold.proof.exposure import ALPHA, ExposureTest, exposure_test
 from freehold.train.embedder import EmbedderTraining
@@ -105,6 +106,8 @@ def main() -> None:
     parser.add_argument("--canaries", type=int, default=8)
     parser.add_argument("--save", action="store_true", help="write bench/results/exposure-ROLE-DATE.json")
     given = parser.parse_args()
+    for model in ("all-minilm-l6-v2", "rampart"):
+        pull(model)
     with tempfile.TemporaryDirectory() as folder:
         seen, unseen = chain(Path(folder), given.role, given.canaries)
     result = {"canaries": given.canaries, "learned from them": asdict(seen), "trained again without": asdict(unseen)}

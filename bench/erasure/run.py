@@ -22,6 +22,11 @@ from bound import bound, summary
 from growth import cost
 from mutants import caught
 
+from freehold.models.pull import pull
+
+MODELS = ("multilingual-e5-small", "rampart")
+"""What the houses of the towns work with."""
+
 NEVER = ("false certificates", "resurrections", "bystander sentences lost")
 
 
@@ -46,6 +51,8 @@ def main() -> None:
     add("--save", action="store_true", help="write bench/results/erasure-DATE.json")
     given = parser.parse_args()
     found: dict[str, object] = {}
+    for model in MODELS:
+        pull(model)
     with tempfile.TemporaryDirectory() as folder:
         if given.mutants:
             found["mutants"] = caught(Path(folder), given.seed)
