@@ -46,6 +46,7 @@ def test_ray_tries_what_one_process_tries(tmp_path):
     assert not list(Path(tempfile.gettempdir()).glob(f"fh-ray-{os.getpid()}-*"))
 
 
+@pytest.mark.slow  # each start of Ray takes a quarter of a minute
 def test_progress_may_be_what_cannot_be_sent(tmp_path):
     lock = threading.RLock()  # as bars on a terminal have
     seen = []
@@ -59,6 +60,7 @@ def test_progress_may_be_what_cannot_be_sent(tmp_path):
     assert seen[-1] == 2
 
 
+@pytest.mark.slow
 def test_two_workers_stop_what_is_hopeless(tmp_path):
     result = found(tmp_path / "j", trials=10, backend="ray", workers=2)
     assert len(result.trials) == 10
@@ -66,6 +68,7 @@ def test_two_workers_stop_what_is_hopeless(tmp_path):
     assert all(trial.settings["learning_rate"] > 0 for trial in result.trials)
 
 
+@pytest.mark.slow
 def test_errors_come_back_from_workers(tmp_path):
     with pytest.raises(UsageError, match="too few pairs") as caught:
         found(tmp_path / "refused", Refuses(), backend="ray")
@@ -88,6 +91,7 @@ found(Path(sys.argv[1]), Hill(Path(sys.argv[2]), seconds=0.1), trials=5, backend
 """
 
 
+@pytest.mark.slow
 def test_killed_under_ray_it_goes_on_without(tmp_path):
     log = tmp_path / "log"
     running = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path / "j"), str(log)], cwd=HERE)

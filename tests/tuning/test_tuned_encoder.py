@@ -126,6 +126,7 @@ def test_an_adapter_leaves_with_the_embedder_that_it_was_trained_for(own: School
     assert "another embedder" in error["message"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_digest(own: School) -> None:
     again = school.run_json("tune", "embedder", "--data", str(own.beir), *QUICK, house=own.house)
     with open_house(own.house) as house:
@@ -134,6 +135,7 @@ def test_the_same_seed_gives_the_same_digest(own: School) -> None:
         assert first.digest == second.digest
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_kept_where_its_export_is_refused(
     made: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
