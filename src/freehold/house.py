@@ -405,12 +405,17 @@ class House:
         index = self.indexes.current(crew, level=level)
         return Engines(self.shelf, index, crew.embedder, self.terms, crew.reranker)
 
-    def sync_indexes(self, progress: Progress) -> None:
+    def sync_indexes(self, progress: Progress, *, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Bring the index up to the catalog, and take what is gone out of all others. For the one writer.
 
-        The ledger is brought up to the catalog while the index is being made whole.
+        While the index is being made whole the ledger is brought up to the catalog, and ``meanwhile`` is called.
         """
-        self.indexes.sync(self._checked(self.crew), progress, meanwhile=self.record)
+
+        def aside() -> None:
+            self.record()
+            meanwhile()
+
+        self.indexes.sync(self._checked(self.crew), progress, meanwhile=aside)
 
     @contextlib.contextmanager
     def index_begun(self) -> Iterator[None]:

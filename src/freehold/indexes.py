@@ -140,10 +140,10 @@ class Indexes:
         self._fill_tokens(crew, progress)
         self._level(crew, progress)
 
-    def sync(self, crew: Crew, progress: Progress, *, rebuild: bool = False, meanwhile: Work | None = None) -> None:
+    def sync(self, crew: Crew, progress: Progress, *, rebuild: bool = False, meanwhile: Work = lambda: None) -> None:
         """Bring the index of the crew that serves up to the catalog, and take what is gone out of all others.
 
-        For the one writer. ``meanwhile`` is called while the index is made whole, where there is something to build.
+        For the one writer. ``meanwhile`` is called in any case, and while the index is made whole where something changed.
         """
         self.close()  # a generation that is held open cannot be removed, and neither can what it forgot
         self._fill_tokens(crew, progress)
@@ -180,7 +180,7 @@ class Indexes:
         if crew.token_encoder:
             fill(self._shelf, crew.token_encoder, crew.token_codec, dense=False, progress=progress)
 
-    def _level(self, crew: Crew, progress: Progress, rebuild: bool = False, meanwhile: Work | None = None) -> None:
+    def _level(self, crew: Crew, progress: Progress, rebuild: bool = False, meanwhile: Work = lambda: None) -> None:
         sync(
             self._shelf,
             self.of(crew.encoder.info.digest),

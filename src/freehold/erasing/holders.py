@@ -173,11 +173,14 @@ class IndexHolder(_Held):
     def erase(self, target: Target) -> None:  # noqa: ARG002
         """Build the next generation without what is off the shelf, and remove all earlier ones.
 
+        Meanwhile keys and originals go that a killed ingest left: looking for them takes as long in a large house.
         Raises HouseBusy where a reader holds an earlier one, EndpointFault where a server does not answer.
         """
         house = self._house
-        if self._house.shelf.revision:
-            house.sync_indexes(self._progress)
+        if house.shelf.revision:
+            house.sync_indexes(self._progress, meanwhile=house.shelf.sweep)
+        else:
+            house.shelf.sweep()
         held = house.indexes.sweep()
         if held:
             raise HouseBusy("a reader holds an earlier generation of the index", hint=WAIT, refs=held)

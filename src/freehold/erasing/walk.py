@@ -213,7 +213,6 @@ class _Erasure:
         with self._alone():
             release()
             with self._house.index_begun() if going else nullcontext():
-                shelf.sweep()  # what a killed ingest left, under keys that are still there
                 if shelf.revision != revision + 1:  # an ingest was at work when the fence was put up
                     cases, _ = self._cases()
                 self._erase(cases)

@@ -66,13 +66,13 @@ def sync(
     progress: Progress,
     rebuild: bool = False,
     begun: Begun | None = None,
-    meanwhile: Callable[[], None] | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> GenerationInfo | None:
     """Make the current generation hold exactly the chunks that ``model`` made vectors of; None while there are none.
 
     Costs two reads when nothing changed. ``rebuild`` starts from nothing, for a generation that is damaged. ``begun``
-    is gone on with where it is of the current generation; ``meanwhile`` is called, where there is something to build,
-    while it is made whole.
+    is gone on with where it is of the current generation; ``meanwhile`` is called in any case, and while the new one is
+    made whole where there is something to build.
     Raises HouseBusy when another process builds, EngineFault and StorageFault when the build fails; the current
     generation is then as it was.
     """
@@ -81,9 +81,11 @@ def sync(
     current = generations.current()
     base = current if current and current.embedder_digest == made_by and not rebuild else None
     if base and base.revision == revision:
+        meanwhile()
         return base
     wanted = shelf.chunk_ids(model.digest)
     if base is None and not wanted:
+        meanwhile()
         return None
     if begun and begun.base != base:
         begun.close()
@@ -109,8 +111,7 @@ def sync(
                 done += len(batch)
                 progress("index", done, len(missing))
             builder.finish()
-            if meanwhile:
-                meanwhile()
+            meanwhile()
             return builder.commit(revision)
     # Damaged: the catalog has all that it takes to make it anew.
     return sync(shelf, generations, model=model, terms=terms, progress=progress, rebuild=True, meanwhile=meanwhile)
