@@ -60,7 +60,7 @@ bench-gate: $(VENV)/dev  ## the gate's own error rate, simulated (minutes)
 bench-drift: $(VENV)/dev  ## false alarms and delays of the watch for drift (minutes): DATA=folder of BEIR sets
 	@$(BIN)/python bench/drift/run.py $(if $(DATA),--data $(DATA)) --save
 
-bench-erasure: $(VENV)/dev  ## a town erased, mutants caught, cost by size (an hour; TOWNS=8 for the nightly bound: three)
+bench-erasure: $(VENV)/dev  ## a town erased, mutants caught, cost by size (35 minutes; TOWNS=8 for the nightly bound: three hours)
 	@$(BIN)/python bench/erasure/run.py --people $(or $(PEOPLE),200) --towns $(or $(TOWNS),1) --workers 2 --save
 	@$(BIN)/python bench/erasure/run.py --mutants --save
 	@$(BIN)/python bench/erasure/run.py --cost 10000 100000 --save

@@ -143,7 +143,7 @@ class Indexes:
     def sync(self, crew: Crew, progress: Progress, *, rebuild: bool = False, meanwhile: Work = lambda: None) -> None:
         """Bring the index of the crew that serves up to the catalog, and take what is gone out of all others.
 
-        For the one writer. ``meanwhile`` is called in any case, and while the index is made whole where something changed.
+        For the one writer. ``meanwhile`` is called in any case, while the index is made whole where something changed.
         """
         self.close()  # a generation that is held open cannot be removed, and neither can what it forgot
         self._fill_tokens(crew, progress)

@@ -66,9 +66,10 @@ def out_of_sight(house: Path) -> list[str]:
     )
 
 
-def test_an_original_that_a_killed_ingest_left_goes_with_its_key(own, tmp_path):
+@pytest.mark.parametrize("subject", [SUBJECT, ("--subject", "name=Hildegard Nowhere")], ids=["here", "nowhere"])
+def test_an_original_that_a_killed_ingest_left_goes_with_its_key(own, tmp_path, subject):
     killed_ingest(own, tmp_path)
-    assert told("erase", *SUBJECT, "--yes", house=own)["verdict"] == "COMPLETE"
+    assert told("erase", *subject, "--yes", house=own)["verdict"] == "COMPLETE"
     with open_house(own) as house:
         assert house.shelf.vault.ids() == house.shelf.sealed_ids() == {path.name for path in own.glob("blobs/*/*")}
 
