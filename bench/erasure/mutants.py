@@ -43,7 +43,7 @@ def mutants() -> dict[str, Callable[[], object]]:
         "fence not put up": lambda: _both(off(HouseFence, "put_subject"), off(HouseFence, "put_documents")),
         "index not brought up": lambda: off(holders.IndexHolder, "erase", nothing),
         "old generation left": lambda: off(generations.Generations, "_sweep", lambda _: ()),
-        "original left": lambda: off(Blobs, "delete", nothing),
+        "original left": lambda: _both(off(Blobs, "delete", nothing), off(Blobs, "sweep", nothing)),
         "key left": lambda: off(vault.Vault, "destroy", nothing),
         "training set left": lambda: off(holders.TrainingHolder, "erase", nothing),
         "experiment left": lambda: off(holders.ExperimentsHolder, "erase", nothing),
