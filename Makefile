@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 .DEFAULT_GOAL := help
-# Some images set it; each of the thousand processes of the tests would then compile the whole source again.
+# Some images set it; each process that is started would then compile the whole source again.
 unexport PYTHONDONTWRITEBYTECODE
 # The CPU build where an index has one by this name; a plain torch may be a CUDA build of several gigabytes.
 TORCH  ?= torch==2.13.0

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 EMBEDDED, SERVED = "index", "qdrant"
 """Folders of a house, by where the vectors lie."""
 Work = Callable[[], None]
+"""What is done while something else is waited for."""
 
 
 class Indexes:

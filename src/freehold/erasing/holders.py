@@ -173,7 +173,7 @@ class IndexHolder(_Held):
     def erase(self, target: Target) -> None:  # noqa: ARG002
         """Build the next generation without what is off the shelf, and remove all earlier ones.
 
-        Meanwhile keys and originals go that a killed ingest left: looking for them takes as long in a large house.
+        While the builder is waited for, keys and originals go that a killed ingest left: nobody knows whose.
         Raises HouseBusy where a reader holds an earlier one, EndpointFault where a server does not answer.
         """
         house = self._house
